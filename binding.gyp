@@ -1,0 +1,1 @@
+{ "includes": ["native/mnist_train.gypi"] }

@@ -1,0 +1,46 @@
+// The addon's exports: what this build offers, and the classes. One instance per environment (main thread, each worker).
+#include <napi.h>
+
+#include "../engine/ops.h"
+#include "../targets/dispatch.h"
+#include "data_object.h"
+#include "session_object.h"
+
+namespace mnist_train {
+namespace {
+
+Napi::Array instruction_sets(Napi::Env env) {
+  const Target* targets;
+  const size_t count = all_targets(&targets);
+  Napi::Array list = Napi::Array::New(env);
+  for (size_t i = 0; i < count; i++) {
+    if (targets[i].supported) list.Set(list.Length(), Napi::String::New(env, targets[i].name));
+  }
+  return list;
+}
+
+Napi::Array operations(Napi::Env env) {
+  Napi::Array list = Napi::Array::New(env, kOpKindCount);
+  for (size_t i = 0; i < kOpKindCount; i++) {
+    list.Set(static_cast<uint32_t>(i), Napi::String::New(env, kOpKinds[i].name));
+  }
+  return list;
+}
+
+class MnistTrainAddon : public Napi::Addon<MnistTrainAddon> {
+ public:
+  MnistTrainAddon(Napi::Env env, Napi::Object exports) {
+    DefineAddon(exports, {
+                             InstanceValue("instructionSets", instruction_sets(env), napi_enumerable),
+                             InstanceValue("operations", operations(env), napi_enumerable),
+                             InstanceValue("Session", SessionObject::define(env), napi_enumerable),
+                             InstanceValue("Data", DataObject::define(env), napi_enumerable),
+                         });
+  }
+};
+
+}  // namespace
+}  // namespace mnist_train
+
+using mnist_train::MnistTrainAddon;
+NODE_API_ADDON(MnistTrainAddon)

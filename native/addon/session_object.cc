@@ -1,0 +1,396 @@
+#include "session_object.h"
+
+#include <string.h>
+
+#include <new>
+#include <utility>
+
+#include "../targets/dispatch.h"
+#include "arguments.h"
+#include "data_object.h"
+
+namespace mnist_train {
+
+constexpr double kMostThreads = 256;
+
+// An asynchronous call: run on the queue's thread, settled on JavaScript's.
+struct SessionObject::Pending : Job {
+  Pending(Napi::Env env, Engine* engine) : engine(engine), deferred(Napi::Promise::Deferred::New(env)) {}
+  virtual Napi::Value result(Napi::Env env) = 0;
+  virtual void settled(SessionObject*) {}
+
+  Engine* const engine;
+  const Napi::Promise::Deferred deferred;
+};
+
+struct SessionObject::Advance : Pending {
+  Advance(Napi::Env env, Engine* engine, Run* run, double milliseconds)
+      : Pending(env, engine), run_(run), milliseconds_(milliseconds) {}
+  void run() override { engine->advance(run_, milliseconds_); }
+  Napi::Value result(Napi::Env env) override { return Napi::Number::New(env, static_cast<double>(run_->next_step)); }
+  void settled(SessionObject* session) override { session->advancing_ = false; }
+
+  Run* const run_;
+  const double milliseconds_;
+};
+
+struct SessionObject::Inference : Pending {
+  Inference(Napi::Env env, Engine* engine) : Pending(env, engine) {}
+  void run() override {
+    const uint8_t* bytes = is_bytes ? reinterpret_cast<const uint8_t*>(inputs.data()) : nullptr;
+    const float* floats = is_bytes ? nullptr : reinterpret_cast<const float*>(inputs.data());
+    engine->infer_on_team(bytes, floats, rows, reinterpret_cast<float*>(outputs.data()));
+  }
+  Napi::Value result(Napi::Env env) override {
+    // A copy: external array buffers are forbidden in some embedders.
+    const size_t length = outputs.size() / sizeof(float);
+    Napi::Float32Array array = Napi::Float32Array::New(env, length);
+    if (env.IsExceptionPending()) return env.Undefined();
+    memcpy(array.Data(), outputs.data(), outputs.size());
+    return array;
+  }
+
+  bool is_bytes = false;
+  size_t rows = 0;
+  AlignedMemory inputs, outputs;
+};
+
+Napi::Function SessionObject::define(Napi::Env env) {
+  return DefineClass(env, "Session",
+                     {
+                         InstanceMethod<&SessionObject::read>("read"),
+                         InstanceMethod<&SessionObject::write>("write"),
+                         InstanceMethod<&SessionObject::begin>("begin"),
+                         InstanceMethod<&SessionObject::advance>("advance"),
+                         InstanceMethod<&SessionObject::metrics>("metrics"),
+                         InstanceMethod<&SessionObject::finish>("finish"),
+                         InstanceMethod<&SessionObject::cancel>("cancel"),
+                         InstanceMethod<&SessionObject::infer>("infer"),
+                         InstanceMethod<&SessionObject::infer_sync>("inferSync"),
+                         InstanceMethod<&SessionObject::dispose>("dispose"),
+                     });
+}
+
+// new Session(words: Float64Array, isa: string, threads: number)
+SessionObject::SessionObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<SessionObject>(info) {
+  const Napi::Env env = info.Env();
+  View<double> words;
+  size_t threads = 0;
+  if (!view_of(info[0], &words) || !info[1].IsString() || !whole_number(info[2], 1, kMostThreads, &threads)) {
+    throw_type_error(env, "Expected a program (Float64Array), an instruction set and a number of threads from 1 to 256.");
+    return;
+  }
+  const KernelTable* kernels = choose_target(info[1].As<Napi::String>().Utf8Value().c_str());
+  if (kernels == nullptr) {
+    throw_range_error(env, "This processor or this build does not have that instruction set.");
+    return;
+  }
+  Program program;
+  std::string error;
+  if (!parse_program(words.data, words.length, &program, &error)) {
+    throw_range_error(env, "The program is not sound: " + error + ".");
+    return;
+  }
+  std::unique_ptr<Engine> engine(new (std::nothrow) Engine());
+  if (!engine || !engine->open(std::move(program), kernels, threads)) {
+    throw_error(env, "There is not enough memory for the model.");
+    return;
+  }
+  engine_ = std::move(engine);
+  accounted_bytes_ = static_cast<int64_t>(engine_->memory_bytes());
+  Napi::MemoryManagement::AdjustExternalMemory(env, accounted_bytes_);
+}
+
+SessionObject::~SessionObject() {
+  shut_down();
+  release_engine();
+}
+
+// Ends the threads, whatever they are doing, after the step in flight. Calls no JavaScript: also runs when the environment
+// is being torn down, before the finalizers do.
+void SessionObject::shut_down() {
+  if (hooked_) napi_remove_env_cleanup_hook(hook_env_, [](void* self) { static_cast<SessionObject*>(self)->shut_down(); }, this);
+  hooked_ = false;
+  if (run_) run_->cancelled.store(true, std::memory_order_relaxed);
+  if (queue_) {
+    queue_->stop();
+    queue_.reset();
+    completion_.Release();
+  }
+}
+
+void SessionObject::release_engine() {
+  pending_.clear();
+  run_.reset();
+  engine_.reset();
+  if (accounted_bytes_ > 0) Napi::MemoryManagement::AdjustExternalMemory(Env(), -accounted_bytes_);
+  accounted_bytes_ = 0;
+}
+
+bool SessionObject::usable(Napi::Env env) const {
+  if (engine_) return true;
+  throw_error(env, "The session is disposed.");
+  return false;
+}
+
+const Buffer* SessionObject::buffer_of(const Napi::Value& index) const {
+  const std::vector<Buffer>& buffers = engine_->program().buffers;
+  size_t i = 0;
+  if (buffers.empty() || !whole_number(index, 0, static_cast<double>(buffers.size() - 1), &i)) return nullptr;
+  return engine_->data_of(buffers[i]) ? &buffers[i] : nullptr;
+}
+
+// read(buffer: number): Float32Array
+Napi::Value SessionObject::read(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (!usable(env)) return env.Undefined();
+  if (advancing_) return throw_error(env, "A run is being advanced.");
+  const Buffer* buffer = buffer_of(info[0]);
+  if (!buffer) return throw_range_error(env, "Expected a buffer that can be read.");
+  Napi::Float32Array array = Napi::Float32Array::New(env, buffer->elements());
+  if (env.IsExceptionPending()) return env.Undefined();
+  const char* data = engine_->data_of(*buffer);
+  if (buffer->type == ElementType::kFloat32) {
+    memcpy(array.Data(), data, buffer->elements() * sizeof(float));
+  } else {
+    const int32_t* values = reinterpret_cast<const int32_t*>(data);
+    for (size_t i = 0; i < buffer->elements(); i++) array.Data()[i] = static_cast<float>(values[i]);
+  }
+  return array;
+}
+
+// write(buffer: number, values: Float32Array): void
+Napi::Value SessionObject::write(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (!usable(env)) return env.Undefined();
+  if (advancing_) return throw_error(env, "A run is being advanced.");
+  const Buffer* buffer = buffer_of(info[0]);
+  View<float> values;
+  if (!buffer) return throw_range_error(env, "Expected a buffer that can be written.");
+  if (!view_of(info[1], &values)) return throw_type_error(env, "Expected a Float32Array.");
+  if (values.length != buffer->elements()) return throw_range_error(env, "Expected as many values as the buffer has.");
+  char* data = engine_->data_of(*buffer);
+  if (buffer->type == ElementType::kFloat32) {
+    memcpy(data, values.data, values.length * sizeof(float));
+  } else {
+    int32_t* integers = reinterpret_cast<int32_t*>(data);
+    for (size_t i = 0; i < values.length; i++) {
+      // A float outside int32 has no conversion; such a class does not exist anyway.
+      const bool fits = values.data[i] >= -2147483648.0f && values.data[i] < 2147483648.0f;
+      integers[i] = fits ? static_cast<int32_t>(values.data[i]) : -1;
+    }
+  }
+  if (buffer->region == kParameters && !engine_->publish()) {
+    return throw_error(env, "There is not enough memory to publish the weights.");
+  }
+  return env.Undefined();
+}
+
+// begin(section: 0 | 1, data: Data | null, order: Uint32Array, batchSize: number, scalars: Float32Array): number of steps
+Napi::Value SessionObject::begin(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (!usable(env)) return env.Undefined();
+  if (run_) return throw_error(env, "A run is in flight.");
+  size_t section = 0;
+  View<uint32_t> order;
+  View<float> scalars;
+  std::unique_ptr<Run> run(new (std::nothrow) Run());
+  if (!run) return throw_error(env, "There is not enough memory for the run.");
+  if (!whole_number(info[0], kTrainSection, kEvaluateSection, &section) || !view_of(info[2], &order) ||
+      !whole_number(info[3], 1, 1 << 30, &run->batch_size) || !view_of(info[4], &scalars)) {
+    return throw_type_error(env, "Expected a section, data, an order, a batch size and scalars.");
+  }
+  if (!info[1].IsNull()) {
+    const DataObject* data = DataObject::from(info[1]);
+    if (!data || !data->data()) return throw_type_error(env, "Expected data that are not disposed.");
+    run->data = data->data();
+  }
+  run->section = static_cast<SectionId>(section);
+  run->order.assign(order.data, order.data + order.length);
+  run->scalars.assign(scalars.data, scalars.data + scalars.length);
+  run->steps = (order.length + run->batch_size - 1) / run->batch_size;
+  run->metrics.reserve(2 * run->steps);
+  if (const char* wrong = engine_->check(*run)) return throw_range_error(env, wrong);
+  const double steps = static_cast<double>(run->steps);
+  run_ = std::move(run);
+  return Napi::Number::New(env, steps);
+}
+
+// advance(milliseconds: number): Promise of the number of steps done so far
+Napi::Value SessionObject::advance(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (!usable(env)) return env.Undefined();
+  if (!run_ || advancing_) return throw_error(env, "There is no run to advance, or it is being advanced.");
+  if (!info[0].IsNumber()) return throw_type_error(env, "Expected a number of milliseconds.");
+  const double milliseconds = info[0].As<Napi::Number>().DoubleValue();
+  if (!(milliseconds >= 0 && milliseconds <= 1e6)) return throw_range_error(env, "Expected 0 to 1,000,000 milliseconds.");
+  std::unique_ptr<Pending> pending(new (std::nothrow) Advance(env, engine_.get(), run_.get(), milliseconds));
+  const Napi::Value promise = post(env, std::move(pending));
+  advancing_ = !env.IsExceptionPending();
+  return promise;
+}
+
+// metrics(): Float64Array of the steps done so far
+Napi::Value SessionObject::metrics(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (!usable(env)) return env.Undefined();
+  if (!run_ || advancing_) return throw_error(env, "There is no run, or it is being advanced.");
+  Napi::Float64Array metrics = Napi::Float64Array::New(env, run_->metrics.size());
+  if (env.IsExceptionPending()) return env.Undefined();
+  if (!run_->metrics.empty()) memcpy(metrics.Data(), run_->metrics.data(), run_->metrics.size() * sizeof(double));
+  return metrics;
+}
+
+// finish(): void; ends the run
+Napi::Value SessionObject::finish(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (!usable(env)) return env.Undefined();
+  if (advancing_) return throw_error(env, "The run is being advanced.");
+  run_.reset();
+  return env.Undefined();
+}
+
+// cancel(): the run stops after the step in flight
+Napi::Value SessionObject::cancel(const Napi::CallbackInfo& info) {
+  if (run_) run_->cancelled.store(true, std::memory_order_relaxed);
+  return info.Env().Undefined();
+}
+
+namespace {
+
+struct Samples {
+  View<uint8_t> bytes;
+  View<float> floats;
+  bool is_bytes = false;
+  size_t rows = 0;
+};
+
+// The samples of infer() and inferSync(): a whole number of rows of the input's size.
+bool samples_of(const Napi::Value& value, size_t columns, Samples* samples) {
+  samples->is_bytes = view_of(value, &samples->bytes);
+  if (!samples->is_bytes && !view_of(value, &samples->floats)) return false;
+  const size_t length = samples->is_bytes ? samples->bytes.length : samples->floats.length;
+  samples->rows = length / columns;
+  return samples->rows > 0 && length % columns == 0;
+}
+
+}  // namespace
+
+// infer(inputs: Uint8Array | Float32Array): Promise of a Float32Array
+Napi::Value SessionObject::infer(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (!usable(env)) return env.Undefined();
+  const Program& program = engine_->program();
+  const Section& section = program.sections[kInferSection];
+  if (!section.present) return throw_error(env, "The program has no infer section.");
+  const size_t columns = program.buffers[static_cast<size_t>(section.input)].columns;
+  const size_t output_columns = program.buffers[static_cast<size_t>(section.output)].columns;
+  Samples samples;
+  if (!samples_of(info[0], columns, &samples)) return throw_range_error(env, "Expected samples of the input's size.");
+  std::unique_ptr<Inference> inference(new (std::nothrow) Inference(env, engine_.get()));
+  const size_t bytes = samples.is_bytes ? samples.bytes.length : samples.floats.length * sizeof(float);
+  if (!inference || samples.rows > static_cast<size_t>(-1) / sizeof(float) / output_columns ||
+      !inference->inputs.allocate(bytes) ||
+      !inference->outputs.allocate(samples.rows * output_columns * sizeof(float))) {
+    return throw_error(env, "There is not enough memory for the prediction.");
+  }
+  const void* source = samples.is_bytes ? static_cast<const void*>(samples.bytes.data) : samples.floats.data;
+  memcpy(inference->inputs.data(), source, bytes);
+  inference->is_bytes = samples.is_bytes;
+  inference->rows = samples.rows;
+  return post(env, std::move(inference));
+}
+
+// inferSync(inputs: Uint8Array | Float32Array, outputs: Float32Array): void, on this thread, without allocating
+Napi::Value SessionObject::infer_sync(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (!usable(env)) return env.Undefined();
+  const Program& program = engine_->program();
+  const Section& section = program.sections[kInferSection];
+  if (!section.present) return throw_error(env, "The program has no infer section.");
+  const size_t columns = program.buffers[static_cast<size_t>(section.input)].columns;
+  const size_t output_columns = program.buffers[static_cast<size_t>(section.output)].columns;
+  Samples samples;
+  View<float> outputs;
+  if (!samples_of(info[0], columns, &samples)) return throw_range_error(env, "Expected samples of the input's size.");
+  if (!view_of(info[1], &outputs) || outputs.length / output_columns != samples.rows ||
+      outputs.length % output_columns != 0) {
+    return throw_range_error(env, "Expected a Float32Array of the answers' size.");
+  }
+  engine_->infer_alone(samples.bytes.data, samples.floats.data, samples.rows, outputs.data);
+  return env.Undefined();
+}
+
+Napi::Value SessionObject::post(Napi::Env env, std::unique_ptr<Pending> pending) {
+  if (!pending) return throw_error(env, "There is not enough memory for the call.");
+  if (!queue_) {
+    completion_ = Completion::New(env, "mnist-train", 0, 1, this);
+    if (env.IsExceptionPending()) return env.Undefined();
+    completion_.Unref(env);
+    queue_.reset(new (std::nothrow) JobQueue(
+        [](Job* job, void* self) {
+          static_cast<SessionObject*>(self)->completion_.NonBlockingCall(static_cast<Pending*>(job));
+        },
+        this));
+    if (!queue_) {
+      completion_.Release();
+      return throw_error(env, "There is not enough memory for the call.");
+    }
+    // Registered after the thread-safe function's own hook, so it runs before it.
+    hook_env_ = env;
+    hooked_ = napi_add_env_cleanup_hook(
+                  env, [](void* self) { static_cast<SessionObject*>(self)->shut_down(); }, this) == napi_ok;
+  }
+  if (pending_.empty()) {
+    // Work in flight keeps the process and this object alive.
+    completion_.Ref(env);
+    Ref();
+  }
+  const Napi::Promise promise = pending->deferred.Promise();
+  Pending* const job = pending.get();
+  pending_.push_back(std::move(pending));
+  queue_->post(job);
+  return promise;
+}
+
+void SessionObject::call_js(Napi::Env env, Napi::Function, SessionObject* session, Pending* pending) {
+  // Without an environment it is too late for promises; the object itself frees what is pending.
+  if (env != nullptr) session->settle(env, pending);
+}
+
+void SessionObject::settle(Napi::Env env, Pending* pending) {
+  for (size_t i = 0; i < pending_.size(); i++) {
+    if (pending_[i].get() != pending) continue;  // rejected by dispose() in the meantime: not in the list
+    const std::unique_ptr<Pending> owned = std::move(pending_[i]);
+    pending_.erase(pending_.begin() + static_cast<std::ptrdiff_t>(i));
+    owned->settled(this);
+    const Napi::Value value = owned->result(env);
+    if (env.IsExceptionPending()) {
+      owned->deferred.Reject(env.GetAndClearPendingException().Value());
+    } else {
+      owned->deferred.Resolve(value);
+    }
+    if (pending_.empty()) {
+      completion_.Unref(env);
+      Unref();
+    }
+    return;
+  }
+}
+
+// dispose(): frees memory and threads; what is pending is rejected
+Napi::Value SessionObject::dispose(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  shut_down();
+  if (!pending_.empty()) {
+    for (const std::unique_ptr<Pending>& pending : pending_) {
+      pending->deferred.Reject(Napi::Error::New(env, "The session was disposed.").Value());
+    }
+    Unref();
+  }
+  advancing_ = false;
+  release_engine();
+  return env.Undefined();
+}
+
+}  // namespace mnist_train

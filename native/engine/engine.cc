@@ -1,0 +1,218 @@
+#include "engine.h"
+
+#include <string.h>
+
+#include <chrono>
+#include <new>
+#include <utility>
+
+namespace mnist_train {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+void run_ops(const Section& section, const StepContext& context, Slice slice, Barrier* barrier) {
+  for (const Op& op : section.ops) {
+    if (op.barrier_before && barrier) barrier->wait();
+    op.kind->run(context, op, slice);
+  }
+}
+
+size_t rounded_up(size_t value, size_t grain) { return (value + grain - 1) / grain * grain; }
+
+}  // namespace
+
+bool Engine::open(Program program, const KernelTable* kernels, size_t threads) {
+  program_ = std::move(program);
+  kernels_ = kernels;
+  team_.reset(new (std::nothrow) ThreadTeam(threads));
+  if (!team_) return false;
+  memory_bytes_ = 0;
+  for (size_t region = 0; region < kRegionCount; region++) {
+    if (!regions_[region].allocate(program_.region_sizes[region])) return false;
+    memory_bytes_ += program_.region_sizes[region];
+  }
+  // A stretch of scratch memory ends on a cache line of its own, so that threads do not share one.
+  scratch_stride_ = rounded_up(program_.scratch_floats, 16);
+  if (!infer_alone_.allocate(program_.region_sizes[kInfer])) return false;
+  if (!scratch_.allocate(scratch_stride_ * threads * sizeof(float))) return false;
+  if (!scratch_alone_.allocate(scratch_stride_ * sizeof(float))) return false;
+  memory_bytes_ += infer_alone_.size() + scratch_.size() + scratch_alone_.size() + program_.region_sizes[kParameters];
+  const size_t train = program_.sections[kTrainSection].capacity;
+  const size_t evaluate = program_.sections[kEvaluateSection].capacity;
+  for (auto& metrics : row_metrics_) metrics.assign(train > evaluate ? train : evaluate, RowMetrics{0, 0});
+  return publish();
+}
+
+char* Engine::data_of(const Buffer& buffer) {
+  if (buffer.region == kEvaluate || buffer.region == kInfer) return nullptr;
+  return regions_[buffer.region].data() + buffer.offset;
+}
+
+bool Engine::publish() {
+  std::shared_ptr<AlignedMemory> block;
+  {
+    std::lock_guard<std::mutex> lock(published_mutex_);
+    if (spare_ && spare_.use_count() == 1) block = std::move(spare_);
+  }
+  const AlignedMemory& parameters = regions_[kParameters];
+  if (!block) {
+    block.reset(new (std::nothrow) AlignedMemory());
+    if (!block || !block->allocate(parameters.size())) return false;
+  }
+  memcpy(block->data(), parameters.data(), parameters.size());
+  std::lock_guard<std::mutex> lock(published_mutex_);
+  spare_ = std::move(published_);
+  published_ = std::move(block);
+  return true;
+}
+
+std::shared_ptr<AlignedMemory> Engine::published() {
+  std::lock_guard<std::mutex> lock(published_mutex_);
+  return published_;
+}
+
+const char* Engine::check(const Run& run) const {
+  const Section& section = program_.sections[run.section];
+  if (!section.present) return "the program has no such section";
+  if (run.batch_size == 0 || run.batch_size > section.capacity) return "the batch size is not within the section's capacity";
+  if (run.order.empty()) return "the order is empty";
+  if (run.scalars.size() != run.steps * program_.scalars) return "there must be one row of scalars per step";
+  for (const Op& op : section.ops) {
+    if (strcmp(op.kind->name, "gather") != 0) continue;
+    if (!run.data) return "the section gathers samples, and no data are bound";
+    const DataView& view = run.data->view;
+    const Buffer& output = program_.buffers[static_cast<size_t>(op.buffers[0])];
+    if (op.values[0] == 0) {
+      if (view.columns != output.columns) return "the data's samples do not have the input's size";
+    } else if (output.type == ElementType::kInt32) {
+      if (view.classes == nullptr || output.columns != 1) return "the section needs class indices as targets";
+    } else if (view.targets == nullptr || view.target_columns != output.columns) {
+      return "the section needs float targets of the output's size";
+    }
+  }
+  if (run.data) {
+    for (const uint32_t index : run.order) {
+      if (index >= run.data->view.count) return "the order names a sample that the data do not have";
+    }
+  }
+  return nullptr;
+}
+
+struct Engine::Advance {
+  Engine* engine;
+  Run* run;
+  std::shared_ptr<AlignedMemory> parameters;  // for evaluation
+  Clock::time_point deadline;
+  bool stop[2];
+};
+
+void Engine::advance(Run* run, double milliseconds) {
+  const auto duration = std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double, std::milli>(milliseconds));
+  Advance advance = {this, run, published(), Clock::now() + duration, {false, false}};
+  team_->run(&Engine::advance_member, &advance);
+  if (run->section == kTrainSection) publish();
+}
+
+// One barrier a step besides those between ops: behind it, everybody knows whether to go on, and member 0 may sum what the
+// step before reported. What is passed across it alternates between two places, since a member may be one step ahead.
+void Engine::advance_member(size_t member, void* argument) {
+  Advance& advance = *static_cast<Advance*>(argument);
+  Engine& engine = *advance.engine;
+  Run& run = *advance.run;
+  const Section& section = engine.program_.sections[run.section];
+  const size_t first = run.next_step;
+  Barrier& barrier = engine.team_->barrier;
+
+  StepContext context;
+  context.program = &engine.program_;
+  context.kernels = engine.kernels_;
+  for (size_t region = 0; region < kRegionCount; region++) context.regions[region] = engine.regions_[region].data();
+  if (run.section == kEvaluateSection) context.regions[kParameters] = advance.parameters->data();
+  context.data = run.data ? &run.data->view : nullptr;
+  float* scratch = reinterpret_cast<float*>(engine.scratch_.data()) + member * engine.scratch_stride_;
+  const Slice slice = {member, engine.team_->members(), scratch};
+
+  barrier.wait();  // everybody has read next_step
+  for (size_t step = first;; step++) {
+    if (member == 0) {
+      const bool enough = step > first && Clock::now() >= advance.deadline;
+      advance.stop[step & 1] = enough || step == run.steps || run.cancelled.load(std::memory_order_relaxed);
+    }
+    barrier.wait();
+    if (member == 0 && step > first) {
+      const size_t rows = run.samples_until(step) - run.samples_until(step - 1);
+      double loss = 0, correct = 0;
+      for (size_t row = 0; row < rows; row++) {
+        loss += engine.row_metrics_[(step - 1) & 1][row].loss;
+        correct += engine.row_metrics_[(step - 1) & 1][row].correct;
+      }
+      run.metrics.push_back(loss);
+      run.metrics.push_back(correct);
+      run.next_step = step;
+    }
+    if (advance.stop[step & 1]) return;
+    const size_t begin = run.samples_until(step);
+    context.order = run.order.data() + begin;
+    context.rows = run.samples_until(step + 1) - begin;
+    context.scalars = run.scalars.data() + step * engine.program_.scalars;
+    context.metrics = engine.row_metrics_[step & 1].data();
+    run_ops(section, context, slice, &barrier);
+  }
+}
+
+struct Engine::Inference {
+  Engine* engine;
+  const uint8_t* bytes;
+  const float* floats;
+  size_t rows;
+  float* output;
+  char* memory;  // the infer region
+  std::shared_ptr<AlignedMemory> parameters;
+};
+
+void Engine::infer(const Inference& inference, Slice slice, Barrier* barrier) {
+  const Section& section = program_.sections[kInferSection];
+  StepContext context = {};
+  context.program = &program_;
+  context.kernels = kernels_;
+  context.regions[kParameters] = inference.parameters->data();
+  context.regions[kInfer] = inference.memory;
+  const Buffer& input = context.buffer(section.input);
+  const Buffer& output = context.buffer(section.output);
+  float* const staged = context.pointer<float>(section.input);
+  const float* const answer = context.pointer<float>(section.output);
+  for (size_t begin = 0; begin < inference.rows; begin += section.capacity) {
+    const size_t rows = inference.rows - begin < section.capacity ? inference.rows - begin : section.capacity;
+    context.rows = rows;
+    const uint8_t* bytes = inference.bytes ? inference.bytes + begin * input.columns : nullptr;
+    const float* floats = inference.floats ? inference.floats + begin * input.columns : nullptr;
+    kernels_->gather({bytes, floats, nullptr, staged, rows, input.columns}, slice);
+    if (barrier) barrier->wait();
+    run_ops(section, context, slice, barrier);
+    if (barrier) barrier->wait();
+    if (slice.part == 0) {
+      memcpy(inference.output + begin * output.columns, answer, rows * output.columns * sizeof(float));
+    }
+    if (barrier) barrier->wait();
+  }
+}
+
+void Engine::infer_member(size_t member, void* argument) {
+  const Inference& inference = *static_cast<Inference*>(argument);
+  Engine& engine = *inference.engine;
+  float* scratch = reinterpret_cast<float*>(engine.scratch_.data()) + member * engine.scratch_stride_;
+  engine.infer(inference, {member, engine.team_->members(), scratch}, &engine.team_->barrier);
+}
+
+void Engine::infer_on_team(const uint8_t* bytes, const float* floats, size_t rows, float* output) {
+  Inference inference = {this, bytes, floats, rows, output, regions_[kInfer].data(), published()};
+  team_->run(&Engine::infer_member, &inference);
+}
+
+void Engine::infer_alone(const uint8_t* bytes, const float* floats, size_t rows, float* output) {
+  const Inference inference = {this, bytes, floats, rows, output, infer_alone_.data(), published()};
+  infer(inference, {0, 1, reinterpret_cast<float*>(scratch_alone_.data())}, nullptr);
+}
+
+}  // namespace mnist_train

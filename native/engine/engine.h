@@ -1,0 +1,95 @@
+// Runs a program: memory, published weights, training and evaluation step by step, inference. Plain C++; native/addon
+// brings it to JavaScript.
+#ifndef MNIST_TRAIN_ENGINE_ENGINE_H_
+#define MNIST_TRAIN_ENGINE_ENGINE_H_
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "memory.h"
+#include "ops.h"
+#include "program.h"
+#include "thread_team.h"
+
+namespace mnist_train {
+
+// A copy of samples, shared by the runs that read it.
+struct Data {
+  AlignedMemory inputs, targets;
+  DataView view;
+};
+
+// A run of a section over an order of samples, which may be advanced piece by piece.
+struct Run {
+  SectionId section = kTrainSection;
+  std::shared_ptr<const Data> data;  // null for programs that gather nothing
+  std::vector<uint32_t> order;
+  size_t batch_size = 0;
+  std::vector<float> scalars;  // a row per step
+  size_t steps = 0;
+  size_t next_step = 0;
+  std::vector<double> metrics;  // loss and correct answers per step
+  std::atomic<bool> cancelled{false};
+
+  size_t samples_until(size_t step) const {
+    const size_t samples = step * batch_size;
+    return samples < order.size() ? samples : order.size();
+  }
+};
+
+class Engine {
+ public:
+  // `program` has passed parse_program(). False when there is not enough memory.
+  bool open(Program program, const KernelTable* kernels, size_t threads);
+
+  const Program& program() const { return program_; }
+  const KernelTable& kernels() const { return *kernels_; }
+  size_t threads() const { return team_->members(); }
+  size_t memory_bytes() const { return memory_bytes_; }
+
+  // Persistent memory and the train section's; null for other regions. Not while a run is being advanced.
+  char* data_of(const Buffer& buffer);
+  // Makes the current parameters those that evaluation and inference read. False when there is not enough memory.
+  bool publish();
+
+  // What a run lacks, or null when it can be advanced.
+  const char* check(const Run& run) const;
+  // Runs steps for about so many milliseconds, at least one, and publishes the parameters after training. The calling
+  // thread is the team's first member; one call at a time.
+  void advance(Run* run, double milliseconds);
+
+  // Runs the infer section over `rows` samples of pixels or floats (one of them is null). On the team, or alone on the
+  // calling thread: the two may happen at the same time.
+  void infer_on_team(const uint8_t* bytes, const float* floats, size_t rows, float* output);
+  void infer_alone(const uint8_t* bytes, const float* floats, size_t rows, float* output);
+
+ private:
+  struct Inference;
+  struct Advance;
+  static void advance_member(size_t member, void* argument);
+  static void infer_member(size_t member, void* argument);
+  void infer(const Inference& inference, Slice slice, Barrier* barrier);
+  std::shared_ptr<AlignedMemory> published();
+
+  Program program_;
+  const KernelTable* kernels_ = nullptr;
+  std::unique_ptr<ThreadTeam> team_;
+  AlignedMemory regions_[kRegionCount];
+  AlignedMemory infer_alone_;
+  AlignedMemory scratch_;       // one stretch per member
+  AlignedMemory scratch_alone_;
+  size_t scratch_stride_ = 0;   // floats
+  std::vector<RowMetrics> row_metrics_[2];  // of the even and the odd steps
+  size_t memory_bytes_ = 0;
+
+  std::mutex published_mutex_;
+  std::shared_ptr<AlignedMemory> published_;
+  std::shared_ptr<AlignedMemory> spare_;  // the block published before, reused when nobody reads it any more
+};
+
+}  // namespace mnist_train
+
+#endif  // MNIST_TRAIN_ENGINE_ENGINE_H_

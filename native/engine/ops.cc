@@ -1,0 +1,284 @@
+#include "ops.h"
+
+#include <string.h>
+
+namespace mnist_train {
+namespace {
+
+const Buffer& buffer_of(const Program& program, const Op& op, size_t field) {
+  return program.buffers[static_cast<size_t>(op.buffers[field])];
+}
+
+bool absent(const Op& op, size_t field) { return op.buffers[field] == kNoBuffer; }
+
+bool is_float(const Buffer& b) { return b.type == ElementType::kFloat32; }
+
+bool same_shape(const Buffer& a, const Buffer& b) {
+  return is_float(a) && is_float(b) && a.rows == b.rows && a.columns == b.columns && a.batched == b.batched;
+}
+
+// Whether the buffer is a fixed float32 matrix [rows, columns].
+bool is_matrix(const Buffer& b, size_t rows, size_t columns) {
+  return is_float(b) && !b.batched && b.rows == rows && b.columns == columns;
+}
+
+bool is_vector(const Buffer& b, size_t length) { return is_float(b) && !b.batched && b.elements() == length; }
+
+bool is_batch(const Buffer& b, size_t columns) { return is_float(b) && b.batched && b.columns == columns; }
+
+const char* check_activation(double value) {
+  const bool known = value >= 0 && value < static_cast<double>(Activation::kCount);
+  return known ? nullptr : "unknown activation";
+}
+
+Activation activation_of(double value) { return static_cast<Activation>(static_cast<int>(value)); }
+
+const char* check_scalar(const Program& program, double index) {
+  const bool known = index >= 0 && index < static_cast<double>(program.scalars) && index == static_cast<size_t>(index);
+  return known ? nullptr : "no such scalar";
+}
+
+// gather: source (0 inputs, 1 targets) -> output
+
+const char* check_gather(const Program& program, const Op& op) {
+  if (!buffer_of(program, op, 0).batched) return "the output must be batched";
+  if (op.values[0] != 0 && op.values[0] != 1) return "unknown source";
+  if (op.values[0] == 0 && !is_float(buffer_of(program, op, 0))) return "inputs are float32";
+  return nullptr;
+}
+
+void run_gather(const StepContext& c, const Op& op, Slice slice) {
+  const Buffer& output = c.buffer(op.buffers[0]);
+  const DataView& data = *c.data;
+  if (op.values[0] == 0) {
+    c.kernels->gather({data.bytes, data.floats, c.order, c.pointer<float>(op.buffers[0]), c.rows, output.columns}, slice);
+  } else if (output.type == ElementType::kFloat32) {
+    c.kernels->gather({nullptr, data.targets, c.order, c.pointer<float>(op.buffers[0]), c.rows, output.columns}, slice);
+  } else if (slice.part == 0) {
+    int32_t* classes = c.pointer<int32_t>(op.buffers[0]);
+    for (size_t i = 0; i < c.rows; i++) classes[i] = data.classes[c.order[i]];
+  }
+}
+
+// matmul: a, b -> output; transposeA, transposeB
+
+const char* check_matmul(const Program& program, const Op& op) {
+  const Buffer& a = buffer_of(program, op, 0);
+  const Buffer& b = buffer_of(program, op, 1);
+  const Buffer& output = buffer_of(program, op, 2);
+  const size_t m = op.values[0] != 0 ? a.columns : a.rows;
+  const size_t k = op.values[0] != 0 ? a.rows : a.columns;
+  const size_t n = op.values[1] != 0 ? b.rows : b.columns;
+  const size_t depth = op.values[1] != 0 ? b.columns : b.rows;
+  if (k != depth || !is_matrix(a, a.rows, a.columns) || !is_matrix(b, b.rows, b.columns)) return "shapes of a and b";
+  return is_matrix(output, m, n) ? nullptr : "shape of the output";
+}
+
+void run_matmul(const StepContext& c, const Op& op, Slice slice) {
+  const Buffer& a = c.buffer(op.buffers[0]);
+  const Buffer& output = c.buffer(op.buffers[2]);
+  const bool transpose_a = op.values[0] != 0;
+  c.kernels->matmul({c.pointer<float>(op.buffers[0]), c.pointer<float>(op.buffers[1]), c.pointer<float>(op.buffers[2]),
+                     output.rows, output.columns, transpose_a ? a.rows : a.columns, transpose_a, op.values[1] != 0},
+                    slice);
+}
+
+size_t scratch_matmul(const Program& program, const Op& op) {
+  const Buffer& a = buffer_of(program, op, 0);
+  return op.values[1] != 0 ? scratch_floats(op.values[0] != 0 ? a.rows : a.columns) : 0;
+}
+
+// dense: input, weights, bias? -> output; activation, negativeSlope
+
+const char* check_dense(const Program& program, const Op& op) {
+  const Buffer& weights = buffer_of(program, op, 1);
+  if (!is_matrix(weights, weights.rows, weights.columns)) return "shape of the weights";
+  if (!is_batch(buffer_of(program, op, 0), weights.rows)) return "shape of the input";
+  if (!absent(op, 2) && !is_vector(buffer_of(program, op, 2), weights.columns)) return "shape of the bias";
+  if (!is_batch(buffer_of(program, op, 3), weights.columns)) return "shape of the output";
+  return check_activation(op.values[0]);
+}
+
+void run_dense(const StepContext& c, const Op& op, Slice slice) {
+  const Buffer& weights = c.buffer(op.buffers[1]);
+  c.kernels->dense({c.pointer<float>(op.buffers[0]), c.pointer<float>(op.buffers[1]), c.pointer<float>(op.buffers[2]),
+                    c.pointer<float>(op.buffers[3]), c.rows, weights.rows, weights.columns, activation_of(op.values[0]),
+                    static_cast<float>(op.values[1])},
+                   slice);
+}
+
+// denseBackward: input, weights, dOutput -> dWeights, dBias?, dInput?
+
+const char* check_dense_backward(const Program& program, const Op& op) {
+  const Buffer& weights = buffer_of(program, op, 1);
+  if (!is_matrix(weights, weights.rows, weights.columns)) return "shape of the weights";
+  if (!is_batch(buffer_of(program, op, 0), weights.rows)) return "shape of the input";
+  if (!is_batch(buffer_of(program, op, 2), weights.columns)) return "shape of dOutput";
+  if (!is_matrix(buffer_of(program, op, 3), weights.rows, weights.columns)) return "shape of dWeights";
+  if (!absent(op, 4) && !is_vector(buffer_of(program, op, 4), weights.columns)) return "shape of dBias";
+  if (!absent(op, 5) && !is_batch(buffer_of(program, op, 5), weights.rows)) return "shape of dInput";
+  return nullptr;
+}
+
+void run_dense_backward(const StepContext& c, const Op& op, Slice slice) {
+  const Buffer& weights = c.buffer(op.buffers[1]);
+  c.kernels->dense_backward(
+      {c.pointer<float>(op.buffers[0]), c.pointer<float>(op.buffers[1]), c.pointer<float>(op.buffers[2]),
+       c.pointer<float>(op.buffers[3]), c.pointer<float>(op.buffers[4]), c.pointer<float>(op.buffers[5]), c.rows,
+       weights.rows, weights.columns},
+      slice);
+}
+
+size_t scratch_dense_backward(const Program& program, const Op& op) {
+  return absent(op, 5) ? 0 : scratch_floats(buffer_of(program, op, 1).columns);
+}
+
+// activation: input -> output; activation, negativeSlope
+
+const char* check_activation_op(const Program& program, const Op& op) {
+  if (!same_shape(buffer_of(program, op, 0), buffer_of(program, op, 1))) return "shapes of input and output differ";
+  return check_activation(op.values[0]);
+}
+
+void run_activation(const StepContext& c, const Op& op, Slice slice) {
+  const size_t count = c.rows_of(op.buffers[0]) * c.buffer(op.buffers[0]).columns;
+  c.kernels->activation({c.pointer<float>(op.buffers[0]), c.pointer<float>(op.buffers[1]), count,
+                         activation_of(op.values[0]), static_cast<float>(op.values[1])},
+                        slice);
+}
+
+// activationBackward: reference, dOutput -> dInput; activation, negativeSlope
+
+const char* check_three_alike(const Program& program, const Op& op) {
+  const Buffer& first = buffer_of(program, op, 0);
+  const bool alike = same_shape(first, buffer_of(program, op, 1)) && same_shape(first, buffer_of(program, op, 2));
+  return alike ? nullptr : "shapes differ";
+}
+
+const char* check_activation_backward(const Program& program, const Op& op) {
+  const char* wrong = check_three_alike(program, op);
+  return wrong ? wrong : check_activation(op.values[0]);
+}
+
+void run_activation_backward(const StepContext& c, const Op& op, Slice slice) {
+  const size_t count = c.rows_of(op.buffers[0]) * c.buffer(op.buffers[0]).columns;
+  c.kernels->activation_backward(
+      {c.pointer<float>(op.buffers[0]), c.pointer<float>(op.buffers[1]), c.pointer<float>(op.buffers[2]), count,
+       activation_of(op.values[0]), static_cast<float>(op.values[1])},
+      slice);
+}
+
+// softmax: input -> output;  softmaxBackward: output, dOutput -> dInput
+
+const char* check_softmax(const Program& program, const Op& op) {
+  return same_shape(buffer_of(program, op, 0), buffer_of(program, op, 1)) ? nullptr : "shapes of input and output differ";
+}
+
+void run_softmax(const StepContext& c, const Op& op, Slice slice) {
+  c.kernels->softmax({c.pointer<float>(op.buffers[0]), c.pointer<float>(op.buffers[1]), c.rows_of(op.buffers[0]),
+                      c.buffer(op.buffers[0]).columns},
+                     slice);
+}
+
+void run_softmax_backward(const StepContext& c, const Op& op, Slice slice) {
+  c.kernels->softmax_backward({c.pointer<float>(op.buffers[0]), c.pointer<float>(op.buffers[1]),
+                               c.pointer<float>(op.buffers[2]), c.rows_of(op.buffers[0]),
+                               c.buffer(op.buffers[0]).columns},
+                              slice);
+}
+
+// softmaxCrossEntropy: logits, targets -> dLogits?; labelSmoothing
+
+const char* check_softmax_cross_entropy(const Program& program, const Op& op) {
+  const Buffer& logits = buffer_of(program, op, 0);
+  const Buffer& targets = buffer_of(program, op, 1);
+  if (!is_batch(logits, logits.columns)) return "logits must be batched float32";
+  if (targets.type != ElementType::kInt32 || !targets.batched || targets.columns != 1) return "targets must be int32";
+  if (!absent(op, 2) && !same_shape(logits, buffer_of(program, op, 2))) return "shape of dLogits";
+  return nullptr;
+}
+
+void run_softmax_cross_entropy(const StepContext& c, const Op& op, Slice slice) {
+  c.kernels->softmax_cross_entropy({c.pointer<float>(op.buffers[0]), c.pointer<int32_t>(op.buffers[1]),
+                                    c.pointer<float>(op.buffers[2]), c.metrics, c.rows,
+                                    c.buffer(op.buffers[0]).columns, op.values[0]},
+                                   slice);
+}
+
+// meanSquaredError: predictions, targets -> dPredictions?
+
+const char* check_mean_squared_error(const Program& program, const Op& op) {
+  const Buffer& predictions = buffer_of(program, op, 0);
+  if (!is_batch(predictions, predictions.columns)) return "predictions must be batched float32";
+  if (!same_shape(predictions, buffer_of(program, op, 1))) return "shape of the targets";
+  if (!absent(op, 2) && !same_shape(predictions, buffer_of(program, op, 2))) return "shape of dPredictions";
+  return nullptr;
+}
+
+void run_mean_squared_error(const StepContext& c, const Op& op, Slice slice) {
+  c.kernels->mean_squared_error({c.pointer<float>(op.buffers[0]), c.pointer<float>(op.buffers[1]),
+                                 c.pointer<float>(op.buffers[2]), c.metrics, c.rows, c.buffer(op.buffers[0]).columns},
+                                slice);
+}
+
+// sgd: parameter, gradient, velocity?; learningRate (scalar), momentum, nesterov, weightDecay
+
+const char* check_sgd(const Program& program, const Op& op) {
+  const Buffer& parameter = buffer_of(program, op, 0);
+  if (parameter.batched || !same_shape(parameter, buffer_of(program, op, 1))) return "shape of the gradient";
+  if (!absent(op, 2) && !same_shape(parameter, buffer_of(program, op, 2))) return "shape of the velocity";
+  return check_scalar(program, op.values[0]);
+}
+
+void run_sgd(const StepContext& c, const Op& op, Slice slice) {
+  const Buffer& parameter = c.buffer(op.buffers[0]);
+  c.kernels->sgd({c.pointer<float>(op.buffers[0]), c.pointer<float>(op.buffers[1]), c.pointer<float>(op.buffers[2]),
+                  parameter.rows, parameter.columns, c.scalars[static_cast<size_t>(op.values[0])],
+                  static_cast<float>(op.values[1]), static_cast<float>(op.values[3]), op.values[2] != 0},
+                 slice);
+}
+
+// adam: parameter, gradient, firstMoment, secondMoment; beta1, beta2, epsilon, stepSize, correction, decay (scalars)
+
+const char* check_adam(const Program& program, const Op& op) {
+  const Buffer& parameter = buffer_of(program, op, 0);
+  if (parameter.batched) return "the parameter must not be batched";
+  for (size_t field = 1; field < 4; field++) {
+    if (!same_shape(parameter, buffer_of(program, op, field))) return "shapes of gradient and moments";
+  }
+  for (size_t value = 3; value < 6; value++) {
+    if (const char* wrong = check_scalar(program, op.values[value])) return wrong;
+  }
+  return nullptr;
+}
+
+void run_adam(const StepContext& c, const Op& op, Slice slice) {
+  const Buffer& parameter = c.buffer(op.buffers[0]);
+  const auto scalar = [&](size_t value) { return c.scalars[static_cast<size_t>(op.values[value])]; };
+  c.kernels->adam({c.pointer<float>(op.buffers[0]), c.pointer<float>(op.buffers[1]), c.pointer<float>(op.buffers[2]),
+                   c.pointer<float>(op.buffers[3]), parameter.rows, parameter.columns, static_cast<float>(op.values[0]),
+                   static_cast<float>(1.0 - op.values[0]), static_cast<float>(op.values[1]),
+                   static_cast<float>(1.0 - op.values[1]), static_cast<float>(op.values[2]), scalar(3), scalar(4),
+                   scalar(5)},
+                  slice);
+}
+
+}  // namespace
+
+const OpKind kOpKinds[] = {
+    {"gather", "vw", check_gather, run_gather, nullptr, true},
+    {"matmul", "rrwvv", check_matmul, run_matmul, scratch_matmul, false},
+    {"dense", "rrRwvv", check_dense, run_dense, nullptr, false},
+    {"denseBackward", "rrrwWW", check_dense_backward, run_dense_backward, scratch_dense_backward, false},
+    {"activation", "rwvv", check_activation_op, run_activation, nullptr, false},
+    {"activationBackward", "rrwvv", check_activation_backward, run_activation_backward, nullptr, false},
+    {"softmax", "rw", check_softmax, run_softmax, nullptr, false},
+    {"softmaxBackward", "rrw", check_three_alike, run_softmax_backward, nullptr, false},
+    {"softmaxCrossEntropy", "rrWv", check_softmax_cross_entropy, run_softmax_cross_entropy, nullptr, true},
+    {"meanSquaredError", "rrW", check_mean_squared_error, run_mean_squared_error, nullptr, true},
+    {"sgd", "urUvvvv", check_sgd, run_sgd, nullptr, false},
+    {"adam", "uruuvvvvvv", check_adam, run_adam, nullptr, false},
+};
+const size_t kOpKindCount = sizeof(kOpKinds) / sizeof(kOpKinds[0]);
+
+}  // namespace mnist_train

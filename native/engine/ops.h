@@ -1,0 +1,61 @@
+// The operations that programs consist of: how each is encoded, checked and run.
+#ifndef MNIST_TRAIN_ENGINE_OPS_H_
+#define MNIST_TRAIN_ENGINE_OPS_H_
+
+#include "../kernels/kernels.h"
+#include "program.h"
+
+namespace mnist_train {
+
+// Samples that a run reads, in native memory.
+struct DataView {
+  const uint8_t* bytes = nullptr;  // pixels, or
+  const float* floats = nullptr;   // values
+  size_t columns = 0;
+  const int32_t* classes = nullptr;  // class indices, or
+  const float* targets = nullptr;    // values
+  size_t target_columns = 0;
+  size_t count = 0;
+};
+
+// What an op sees while a step runs.
+struct StepContext {
+  const Program* program;
+  const KernelTable* kernels;
+  char* regions[kRegionCount];
+  const DataView* data;
+  const uint32_t* order;  // of this step; null where there are no data
+  const float* scalars;   // of this step
+  size_t rows;
+  RowMetrics* metrics;
+
+  template <class T>
+  T* pointer(int buffer) const {
+    if (buffer == kNoBuffer) return nullptr;
+    const Buffer& b = program->buffers[static_cast<size_t>(buffer)];
+    return reinterpret_cast<T*>(regions[b.region] + b.offset);
+  }
+  const Buffer& buffer(int index) const { return program->buffers[static_cast<size_t>(index)]; }
+  size_t rows_of(int index) const { return buffer(index).batched ? rows : buffer(index).rows; }
+};
+
+struct OpKind {
+  const char* name;
+  // A letter per field, in the order of OP_FIELDS in src/program/ops.ts: r reads a buffer, w writes one, u updates one,
+  // v is a value; capital letters may be absent.
+  const char* fields;
+  // Null when the op is sound, else what is wrong with it.
+  const char* (*check)(const Program& program, const Op& op);
+  void (*run)(const StepContext& context, const Op& op, Slice slice);
+  // Floats of scratch memory per thread; null for none.
+  size_t (*scratch)(const Program& program, const Op& op);
+  // True for ops that read the bound data or report metrics: they make no sense in an infer section.
+  bool needs_data;
+};
+
+extern const OpKind kOpKinds[];
+extern const size_t kOpKindCount;
+
+}  // namespace mnist_train
+
+#endif  // MNIST_TRAIN_ENGINE_OPS_H_

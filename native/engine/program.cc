@@ -1,0 +1,205 @@
+#include "program.h"
+
+#include <ctype.h>
+
+#include "memory.h"
+#include "ops.h"
+
+namespace mnist_train {
+namespace {
+
+constexpr double kFormatVersion = 1;
+// Far above what fits in memory, far below what a size_t product of two could overflow.
+constexpr double kLargestSize = 1099511627776.0;  // 2^40
+constexpr double kMostBuffers = 1000000, kMostOps = 1000000;
+
+// Takes words one after the other. After the first failure every call fails.
+class Reader {
+ public:
+  Reader(const double* words, size_t count, std::string* error) : words_(words), count_(count), error_(error) {}
+
+  bool ok() const { return ok_; }
+
+  bool fail(const std::string& message) {
+    if (ok_) *error_ = message + " (word " + std::to_string(position_) + ")";
+    ok_ = false;
+    return false;
+  }
+
+  double number(const char* what) {
+    if (!ok_) return 0;
+    if (position_ >= count_) {
+      fail(std::string("the program ends before its ") + what);
+      return 0;
+    }
+    return words_[position_++];
+  }
+
+  // A whole number from minimum to maximum; minimum after a failure.
+  double whole(const char* what, double minimum, double maximum) {
+    const double value = number(what);
+    if (!ok_) return minimum;
+    // Written so that NaN fails; conversion is safe once the range is known.
+    if (!(value >= minimum && value <= maximum) || value != static_cast<double>(static_cast<int64_t>(value))) {
+      fail(std::string("bad ") + what);
+      return minimum;
+    }
+    return value;
+  }
+
+  size_t size(const char* what, double maximum = kLargestSize) { return static_cast<size_t>(whole(what, 0, maximum)); }
+
+  bool at_end() const { return position_ == count_; }
+
+ private:
+  const double* words_;
+  size_t count_;
+  size_t position_ = 0;
+  std::string* error_;
+  bool ok_ = true;
+};
+
+bool parse_buffer(Reader& reader, Program* program) {
+  Buffer buffer;
+  buffer.region = static_cast<Region>(reader.size("region", kRegionCount - 1));
+  buffer.type = static_cast<ElementType>(reader.size("element type", 1));
+  buffer.offset = reader.size("offset");
+  buffer.rows = reader.size("rows");
+  buffer.columns = reader.size("columns");
+  buffer.batched = reader.size("batched flag", 1) != 0;
+  if (!reader.ok()) return false;
+  if (buffer.rows == 0 || buffer.columns == 0) return reader.fail("a buffer has no elements");
+  if (buffer.offset % kAlignment != 0) return reader.fail("a buffer is not aligned");
+  const double bytes = static_cast<double>(buffer.rows) * static_cast<double>(buffer.columns) * 4.0;
+  if (static_cast<double>(buffer.offset) + bytes > static_cast<double>(program->region_sizes[buffer.region])) {
+    return reader.fail("a buffer lies outside its region");
+  }
+  if (buffer.batched && (buffer.region == kParameters || buffer.region == kSlots)) {
+    return reader.fail("parameters and slots are not batched");
+  }
+  program->buffers.push_back(buffer);
+  return true;
+}
+
+// A buffer of an op or an endpoint: in the section's own region, or, where allowed, in persistent memory.
+bool check_access(Reader& reader, const Program& program, int index, SectionId section, bool writes) {
+  const Buffer& buffer = program.buffers[static_cast<size_t>(index)];
+  const bool persistent = buffer.region == kParameters || buffer.region == kSlots;
+  if (!persistent && buffer.region != static_cast<Region>(kTrain + section)) {
+    return reader.fail("an op reaches into another section");
+  }
+  // Evaluation and inference read parameters that other threads may be reading too.
+  if (persistent && section != kTrainSection && (writes || buffer.region == kSlots)) {
+    return reader.fail("only training may change parameters or see slots");
+  }
+  if (buffer.batched && buffer.rows != program.sections[section].capacity) {
+    return reader.fail("a batched buffer does not have the section's capacity");
+  }
+  return true;
+}
+
+bool parse_op(Reader& reader, Program* program, SectionId section) {
+  const double most_buffers = static_cast<double>(program->buffers.size()) - 1;
+  Op op;
+  op.kind = &kOpKinds[reader.size("op", static_cast<double>(kOpKindCount - 1))];
+  op.barrier_before = true;
+  size_t buffers = 0, values = 0;
+  for (size_t i = 0; i < kMaxOpBuffers; i++) op.buffers[i] = kNoBuffer;
+  for (size_t i = 0; i < kMaxOpValues; i++) op.values[i] = 0;
+  for (const char* field = op.kind->fields; *field; field++) {
+    if (*field == 'v') {
+      op.values[values++] = reader.number("value");
+      continue;
+    }
+    const bool optional = isupper(*field) != 0;
+    const int index = static_cast<int>(reader.whole("buffer", optional ? kNoBuffer : 0, most_buffers));
+    if (!reader.ok()) return false;
+    op.buffers[buffers++] = index;
+    const bool writes = tolower(*field) != 'r';
+    if (index != kNoBuffer && !check_access(reader, *program, index, section, writes)) return false;
+  }
+  if (!reader.ok()) return false;
+  if (op.kind->needs_data && section == kInferSection) return reader.fail(std::string(op.kind->name) + " cannot infer");
+  if (const char* wrong = op.kind->check(*program, op)) return reader.fail(std::string(op.kind->name) + ": " + wrong);
+  if (op.kind->scratch) {
+    const size_t floats = op.kind->scratch(*program, op);
+    if (floats > program->scratch_floats) program->scratch_floats = floats;
+  }
+  program->sections[section].ops.push_back(op);
+  return true;
+}
+
+// Finds the ops before which all threads must have finished the ops since the last barrier: those that touch memory that
+// another op wrote, or write memory that another op touched. Compares bytes, since buffers may share space.
+void place_barriers(const Program& program, Section* section) {
+  struct Access {
+    Region region;
+    size_t begin, end;
+    bool writes;
+  };
+  std::vector<Access> since;
+  for (Op& op : section->ops) {
+    std::vector<Access> own;
+    size_t next = 0;
+    for (const char* field = op.kind->fields; *field; field++) {
+      if (*field == 'v') continue;
+      const int index = op.buffers[next++];
+      if (index == kNoBuffer) continue;
+      const Buffer& b = program.buffers[static_cast<size_t>(index)];
+      own.push_back({b.region, b.offset, b.offset + b.elements() * 4, tolower(*field) != 'r'});
+    }
+    op.barrier_before = false;
+    for (const Access& a : own) {
+      for (const Access& b : since) {
+        const bool overlap = a.region == b.region && a.begin < b.end && b.begin < a.end;
+        if (overlap && (a.writes || b.writes)) op.barrier_before = true;
+      }
+    }
+    if (op.barrier_before) since.clear();
+    since.insert(since.end(), own.begin(), own.end());
+  }
+}
+
+bool parse_section(Reader& reader, Program* program) {
+  const SectionId id = static_cast<SectionId>(reader.size("section", kSectionCount - 1));
+  Section& section = program->sections[id];
+  if (section.present) return reader.fail("a section stands twice");
+  section.present = true;
+  section.capacity = reader.size("capacity", 1 << 30);
+  const double most_buffers = static_cast<double>(program->buffers.size()) - 1;
+  section.input = static_cast<int>(reader.whole("input", kNoBuffer, most_buffers));
+  section.output = static_cast<int>(reader.whole("output", kNoBuffer, most_buffers));
+  if (reader.ok() && section.capacity == 0) return reader.fail("a section has no capacity");
+  for (const int endpoint : {section.input, section.output}) {
+    if (!reader.ok()) return false;
+    if (endpoint == kNoBuffer) continue;
+    const Buffer& buffer = program->buffers[static_cast<size_t>(endpoint)];
+    if (!buffer.batched || buffer.type != ElementType::kFloat32) return reader.fail("an endpoint is not a float32 batch");
+    if (!check_access(reader, *program, endpoint, id, true)) return false;
+  }
+  if (id == kInferSection && (section.input == kNoBuffer || section.output == kNoBuffer)) {
+    return reader.fail("the infer section needs an input and an output");
+  }
+  const size_t ops = reader.size("number of ops", kMostOps);
+  for (size_t i = 0; i < ops && reader.ok(); i++) parse_op(reader, program, id);
+  if (reader.ok()) place_barriers(*program, &section);
+  return reader.ok();
+}
+
+}  // namespace
+
+bool parse_program(const double* words, size_t count, Program* program, std::string* error) {
+  Reader reader(words, count, error);
+  *program = Program();
+  if (reader.number("version") != kFormatVersion) return reader.fail("unknown version of the program format");
+  for (size_t& size : program->region_sizes) size = reader.size("region size");
+  program->scalars = reader.size("number of scalars", 1 << 20);
+  const size_t buffers = reader.size("number of buffers", kMostBuffers);
+  for (size_t i = 0; i < buffers && reader.ok(); i++) parse_buffer(reader, program);
+  const size_t sections = reader.size("number of sections", kSectionCount);
+  for (size_t i = 0; i < sections && reader.ok(); i++) parse_section(reader, program);
+  if (reader.ok() && !reader.at_end()) reader.fail("words follow the program");
+  return reader.ok();
+}
+
+}  // namespace mnist_train

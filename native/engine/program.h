@@ -1,0 +1,63 @@
+// A program as the engine holds it: sections of operations over planned buffers. src/program describes the same thing in
+// TypeScript; src/backends/native/encode.ts writes the words that parse_program() reads.
+#ifndef MNIST_TRAIN_ENGINE_PROGRAM_H_
+#define MNIST_TRAIN_ENGINE_PROGRAM_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <string>
+#include <vector>
+
+namespace mnist_train {
+
+// In the order of REGIONS in src/program/plan.ts.
+enum Region { kParameters, kSlots, kTrain, kEvaluate, kInfer, kRegionCount };
+enum SectionId { kTrainSection, kEvaluateSection, kInferSection, kSectionCount };
+enum class ElementType { kFloat32, kInt32 };
+
+struct Buffer {
+  Region region;
+  ElementType type;
+  size_t offset;  // bytes from the region's start, a multiple of 64
+  size_t rows, columns;
+  bool batched;  // rows is the section's capacity; a step uses its first rows
+  size_t elements() const { return rows * columns; }
+};
+
+struct OpKind;
+
+constexpr size_t kMaxOpBuffers = 6;
+constexpr size_t kMaxOpValues = 6;
+constexpr int kNoBuffer = -1;
+
+struct Op {
+  const OpKind* kind;
+  int buffers[kMaxOpBuffers];  // indices into Program::buffers, or kNoBuffer
+  double values[kMaxOpValues];
+  bool barrier_before;  // reads or overwrites what an op since the last barrier touched
+};
+
+struct Section {
+  bool present = false;
+  size_t capacity = 0;
+  int input = kNoBuffer;
+  int output = kNoBuffer;
+  std::vector<Op> ops;
+};
+
+struct Program {
+  size_t region_sizes[kRegionCount];
+  std::vector<Buffer> buffers;
+  size_t scalars = 0;  // per step
+  size_t scratch_floats = 0;  // per thread
+  Section sections[kSectionCount];
+};
+
+// Reads and checks a program: after success every access that its ops can make is within its regions. On failure returns
+// false and says in `error` what is wrong. Any words are safe to pass.
+bool parse_program(const double* words, size_t count, Program* program, std::string* error);
+
+}  // namespace mnist_train
+
+#endif  // MNIST_TRAIN_ENGINE_PROGRAM_H_

@@ -1,0 +1,86 @@
+#include "thread_team.h"
+
+#if defined(__x86_64__) || defined(_M_X64)
+#include <immintrin.h>
+#endif
+
+namespace mnist_train {
+namespace {
+
+void pause() {
+#if defined(__x86_64__) || defined(_M_X64)
+  _mm_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
+// Returns when done() is true: a condition variable's hand-over costs about 5 µs, spinning about 0.5 µs, and a step has a
+// handful of barriers within 60 to 300 µs.
+template <class Done>
+void spin_until(Done done) {
+  constexpr int kSpins = 4000;
+  for (int spin = 0; !done(); spin++) {
+    if (spin < kSpins) {
+      pause();
+    } else {
+      std::this_thread::yield();
+    }
+  }
+}
+
+}  // namespace
+
+void Barrier::wait() {
+  if (members_ == 1) return;
+  const size_t generation = generation_.load(std::memory_order_acquire);
+  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == members_) {
+    arrived_.store(0, std::memory_order_relaxed);
+    generation_.store(generation + 1, std::memory_order_release);
+    return;
+  }
+  spin_until([&] { return generation_.load(std::memory_order_acquire) != generation; });
+}
+
+ThreadTeam::~ThreadTeam() {
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_all();
+  for (std::thread& thread : threads_) thread.join();
+}
+
+void ThreadTeam::run(void (*work)(size_t, void*), void* argument) {
+  if (members_ > 1) {
+    for (size_t member = threads_.size() + 1; member < members_; member++) {
+      threads_.emplace_back([this, member] { member_loop(member); });
+    }
+    running_.store(members_ - 1, std::memory_order_relaxed);
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      work_ = work;
+      argument_ = argument;
+      round_++;
+    }
+    wake_.notify_all();
+  }
+  work(0, argument);
+  spin_until([&] { return running_.load(std::memory_order_acquire) == 0; });
+}
+
+void ThreadTeam::member_loop(size_t member) {
+  size_t seen = 0;
+  for (;;) {
+    {
+      std::unique_lock<std::mutex> lock(mutex_);
+      wake_.wait(lock, [&] { return stopping_ || round_ != seen; });
+      if (stopping_) return;
+      seen = round_;
+    }
+    work_(member, argument_);
+    running_.fetch_sub(1, std::memory_order_release);
+  }
+}
+
+}  // namespace mnist_train

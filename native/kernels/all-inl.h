@@ -1,0 +1,39 @@
+// Every kernel, compiled into the instruction set whose vocabulary was included before, and the table of them. Included
+// once by each file of native/targets. What is here includes no C++ library header: an inline function of the library
+// compiled with ISA flags could be the copy that the linker keeps for everybody.
+#include "../kernels/kernels.h"
+// (order matters: each file uses the ones above it)
+#include "../kernels/partition-inl.h"
+#include "../kernels/math-inl.h"
+#include "../kernels/elementwise-inl.h"
+#include "../kernels/matmul-inl.h"
+#include "../kernels/dense-inl.h"
+#include "../kernels/softmax-inl.h"
+#include "../kernels/losses-inl.h"
+#include "../kernels/optimizers-inl.h"
+
+#define MNIST_TRAIN_STRING_OF(name) #name
+#define MNIST_TRAIN_STRING(name) MNIST_TRAIN_STRING_OF(name)
+
+namespace mnist_train {
+namespace MNIST_TRAIN_ISA {
+
+extern const KernelTable kTable;
+const KernelTable kTable = {
+    MNIST_TRAIN_STRING(MNIST_TRAIN_ISA),
+    matmul,
+    dense,
+    dense_backward,
+    activation,
+    activation_backward,
+    softmax,
+    softmax_backward,
+    softmax_cross_entropy,
+    mean_squared_error,
+    sgd,
+    adam,
+    gather,
+};
+
+}  // namespace MNIST_TRAIN_ISA
+}  // namespace mnist_train

@@ -1,0 +1,37 @@
+// How outputs are divided among the parts of a slice. Parts begin at multiples of 16 floats, whatever the vector width:
+// a cache line has one writer, and the same elements meet the same part in every kernel of a layer.
+namespace mnist_train {
+namespace MNIST_TRAIN_ISA {
+namespace {
+
+constexpr size_t kGrain = 16;
+
+struct Range {
+  size_t begin, end;
+  size_t size() const { return end - begin; }
+};
+
+inline size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
+
+// The part's share of `count` things that come in grains.
+inline Range share(size_t count, size_t grain, Slice slice) {
+  const size_t grains = (count + grain - 1) / grain;
+  const size_t begin = grains * slice.part / slice.parts * grain;
+  const size_t end = grains * (slice.part + 1) / slice.parts * grain;
+  return {smaller(begin, count), smaller(end, count)};
+}
+
+// A matrix is divided by columns when there are enough of them, so that a unit's weights, gradients and slots stay with
+// one thread from step to step; a narrow one by rows.
+struct Block {
+  Range rows, columns;
+};
+
+inline Block share_matrix(size_t rows, size_t columns, Slice slice) {
+  if (columns >= kGrain * slice.parts) return {{0, rows}, share(columns, kGrain, slice)};
+  return {share(rows, 1, slice), {0, columns}};
+}
+
+}  // namespace
+}  // namespace MNIST_TRAIN_ISA
+}  // namespace mnist_train

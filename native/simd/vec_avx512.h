@@ -1,0 +1,67 @@
+// The SIMD vocabulary over AVX-512 (F, DQ, BW, VL): 16 lanes, 32 registers.
+//
+// vec_avx2.h, vec_avx512.h and vec_neon.h define the same names with the same meaning; kernels use nothing else. Loads
+// and stores need no alignment. The *_partial forms touch only the first `count` lanes (1 <= count <= kLanes) of
+// memory; the other lanes of a loaded vector are zero. Comparisons with NaN are false.
+#ifndef MNIST_TRAIN_SIMD_VEC_H_
+#define MNIST_TRAIN_SIMD_VEC_H_
+
+#include <immintrin.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define MNIST_TRAIN_ISA avx512
+
+namespace mnist_train {
+namespace avx512 {
+namespace {
+
+using Vec = __m512;
+using Mask = __mmask16;
+constexpr size_t kLanes = 16;
+// Rows of a matrix tile by the number of its column vectors: kTileVecs * rows accumulators, plus the vectors of b and
+// one broadcast, stay within the registers.
+constexpr int kTileVecs = 4;
+constexpr int kTileRows[kTileVecs] = {14, 12, 8, 6};
+
+inline Mask first_lanes(size_t count) { return static_cast<Mask>((1u << count) - 1u); }
+
+inline Vec zero() { return _mm512_setzero_ps(); }
+inline Vec set1(float x) { return _mm512_set1_ps(x); }
+inline Vec load(const float* p) { return _mm512_loadu_ps(p); }
+inline Vec load_partial(const float* p, size_t count) { return _mm512_maskz_loadu_ps(first_lanes(count), p); }
+inline void store(float* p, Vec x) { _mm512_storeu_ps(p, x); }
+inline void store_partial(float* p, Vec x, size_t count) { _mm512_mask_storeu_ps(p, first_lanes(count), x); }
+// Unsigned bytes as floats.
+inline Vec load_bytes(const uint8_t* p) {
+  return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
+}
+inline Vec load_bytes_partial(const uint8_t* p, size_t count) {
+  return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(first_lanes(count), p)));
+}
+
+inline Vec add(Vec a, Vec b) { return _mm512_add_ps(a, b); }
+inline Vec sub(Vec a, Vec b) { return _mm512_sub_ps(a, b); }
+inline Vec mul(Vec a, Vec b) { return _mm512_mul_ps(a, b); }
+inline Vec div(Vec a, Vec b) { return _mm512_div_ps(a, b); }
+inline Vec sqrt(Vec a) { return _mm512_sqrt_ps(a); }
+// a * b + c with one rounding.
+inline Vec fma(Vec a, Vec b, Vec c) { return _mm512_fmadd_ps(a, b, c); }
+inline Vec abs(Vec a) { return _mm512_abs_ps(a); }
+// a where a > b, else b.
+inline Vec max(Vec a, Vec b) { return _mm512_max_ps(a, b); }
+inline Mask less(Vec a, Vec b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
+inline Mask less_equal(Vec a, Vec b) { return _mm512_cmp_ps_mask(a, b, _CMP_LE_OQ); }
+// a where the mask is set, else b.
+inline Vec select(Mask mask, Vec a, Vec b) { return _mm512_mask_blend_ps(mask, b, a); }
+// a * 2^n for whole n in [-126, 127].
+inline Vec times_power_of_two(Vec a, Vec n) {
+  const __m512i exponent = _mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127));
+  return _mm512_mul_ps(a, _mm512_castsi512_ps(_mm512_slli_epi32(exponent, 23)));
+}
+
+}  // namespace
+}  // namespace avx512
+}  // namespace mnist_train
+
+#endif  // MNIST_TRAIN_SIMD_VEC_H_

@@ -1,0 +1,64 @@
+// The SIMD vocabulary over AArch64 NEON: 4 lanes, 32 registers. See vec_avx512.h for what the names mean.
+#ifndef MNIST_TRAIN_SIMD_VEC_H_
+#define MNIST_TRAIN_SIMD_VEC_H_
+
+#include <arm_neon.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#define MNIST_TRAIN_ISA neon
+
+namespace mnist_train {
+namespace neon {
+namespace {
+
+using Vec = float32x4_t;
+using Mask = uint32x4_t;
+constexpr size_t kLanes = 4;
+constexpr int kTileVecs = 4;
+constexpr int kTileRows[kTileVecs] = {14, 12, 8, 6};
+
+inline Vec zero() { return vdupq_n_f32(0.0f); }
+inline Vec set1(float x) { return vdupq_n_f32(x); }
+inline Vec load(const float* p) { return vld1q_f32(p); }
+inline Vec load_partial(const float* p, size_t count) {
+  float lanes[4] = {0, 0, 0, 0};
+  memcpy(lanes, p, count * sizeof(float));
+  return vld1q_f32(lanes);
+}
+inline void store(float* p, Vec x) { vst1q_f32(p, x); }
+inline void store_partial(float* p, Vec x, size_t count) {
+  float lanes[4];
+  vst1q_f32(lanes, x);
+  memcpy(p, lanes, count * sizeof(float));
+}
+inline Vec load_bytes_partial(const uint8_t* p, size_t count) {
+  uint8_t bytes[8] = {0};
+  memcpy(bytes, p, count);
+  return vcvtq_f32_u32(vmovl_u16(vget_low_u16(vmovl_u8(vld1_u8(bytes)))));
+}
+inline Vec load_bytes(const uint8_t* p) { return load_bytes_partial(p, 4); }
+
+inline Vec add(Vec a, Vec b) { return vaddq_f32(a, b); }
+inline Vec sub(Vec a, Vec b) { return vsubq_f32(a, b); }
+inline Vec mul(Vec a, Vec b) { return vmulq_f32(a, b); }
+inline Vec div(Vec a, Vec b) { return vdivq_f32(a, b); }
+inline Vec sqrt(Vec a) { return vsqrtq_f32(a); }
+inline Vec fma(Vec a, Vec b, Vec c) { return vfmaq_f32(c, a, b); }
+inline Vec abs(Vec a) { return vabsq_f32(a); }
+// Not vmaxq: it returns NaN where the x86 instruction returns b.
+inline Vec max(Vec a, Vec b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }
+inline Mask less(Vec a, Vec b) { return vcltq_f32(a, b); }
+inline Mask less_equal(Vec a, Vec b) { return vcleq_f32(a, b); }
+inline Vec select(Mask mask, Vec a, Vec b) { return vbslq_f32(mask, a, b); }
+inline Vec times_power_of_two(Vec a, Vec n) {
+  const int32x4_t exponent = vaddq_s32(vcvtnq_s32_f32(n), vdupq_n_s32(127));
+  return vmulq_f32(a, vreinterpretq_f32_s32(vshlq_n_s32(exponent, 23)));
+}
+
+}  // namespace
+}  // namespace neon
+}  // namespace mnist_train
+
+#endif  // MNIST_TRAIN_SIMD_VEC_H_

@@ -1,0 +1,38 @@
+/** What native/addon exports. Shapes and meanings are checked on this side; the addon checks memory safety again. */
+
+/** A copy of samples in native memory. Targets are class indices (Int32Array) or floats. */
+export interface NativeData {
+  dispose(): void;
+}
+
+/** A program opened natively. Buffers go by their index in the program. */
+export interface NativeSession {
+  read(buffer: number): Float32Array;
+  write(buffer: number, values: Float32Array): void;
+  /** Begins a run of section 0 (train) or 1 (evaluate) and returns its number of steps. */
+  begin(section: number, data: NativeData | null, order: Uint32Array, batchSize: number, scalars: Float32Array): number;
+  /** Runs steps for about so many milliseconds on the session's own threads; resolves with the steps done so far. */
+  advance(milliseconds: number): Promise<number>;
+  /** The metrics of the steps done so far, METRICS_PER_STEP values each. Not while the run is being advanced. */
+  metrics(): Float64Array;
+  /** Ends the run. */
+  finish(): void;
+  /** Makes the run stop after the step in flight. */
+  cancel(): void;
+  infer(inputs: Uint8Array | Float32Array): Promise<Float32Array>;
+  inferSync(inputs: Uint8Array | Float32Array, outputs: Float32Array): void;
+  dispose(): void;
+}
+
+export interface NativeAddon {
+  /** The instruction sets that the build has and the processor supports, best first. */
+  readonly instructionSets: readonly string[];
+  /** The ops it has kernels for; their positions are their codes. */
+  readonly operations: readonly string[];
+  readonly Session: new (program: Float64Array, instructionSet: string, threads: number) => NativeSession;
+  readonly Data: new (
+    inputs: Uint8Array | Float32Array,
+    targets: Int32Array | Float32Array,
+    count: number,
+  ) => NativeData;
+}
