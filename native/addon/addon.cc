@@ -1,4 +1,5 @@
-// The addon's exports: what this build offers, and the classes. One instance per environment (main thread, each worker).
+// The addon's exports: what this build offers, and the classes. One instance per environment (main thread, each
+// worker).
 #include <napi.h>
 
 #include "../engine/ops.h"

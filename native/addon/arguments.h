@@ -39,7 +39,8 @@ inline bool view_of(const Napi::Value& value, View<uint32_t>* view) { return vie
 inline bool whole_number(const Napi::Value& value, double minimum, double maximum, size_t* result) {
   if (!value.IsNumber()) return false;
   const double number = value.As<Napi::Number>().DoubleValue();
-  if (!(number >= minimum && number <= maximum) || number != static_cast<double>(static_cast<size_t>(number))) return false;
+  if (!(number >= minimum && number <= maximum) || number != static_cast<double>(static_cast<size_t>(number)))
+    return false;
   *result = static_cast<size_t>(number);
   return true;
 }

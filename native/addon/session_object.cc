@@ -77,7 +77,8 @@ SessionObject::SessionObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<
   View<double> words;
   size_t threads = 0;
   if (!view_of(info[0], &words) || !info[1].IsString() || !whole_number(info[2], 1, kMostThreads, &threads)) {
-    throw_type_error(env, "Expected a program (Float64Array), an instruction set and a number of threads from 1 to 256.");
+    throw_type_error(env,
+                     "Expected a program (Float64Array), an instruction set and a number of threads from 1 to 256.");
     return;
   }
   const KernelTable* kernels = choose_target(info[1].As<Napi::String>().Utf8Value().c_str());
@@ -106,10 +107,13 @@ SessionObject::~SessionObject() {
   release_engine();
 }
 
-// Ends the threads, whatever they are doing, after the step in flight. Calls no JavaScript: also runs when the environment
-// is being torn down, before the finalizers do.
+// One function with one address: a hook is removed by its function and argument.
+void SessionObject::shut_down_hook(void* self) { static_cast<SessionObject*>(self)->shut_down(); }
+
+// Ends the threads, whatever they are doing, after the step in flight. Calls no JavaScript: also runs when the
+// environment is being torn down, before the finalizers do.
 void SessionObject::shut_down() {
-  if (hooked_) napi_remove_env_cleanup_hook(hook_env_, [](void* self) { static_cast<SessionObject*>(self)->shut_down(); }, this);
+  if (hooked_) napi_remove_env_cleanup_hook(hook_env_, shut_down_hook, this);
   hooked_ = false;
   if (run_) run_->cancelled.store(true, std::memory_order_relaxed);
   if (queue_) {
@@ -186,7 +190,8 @@ Napi::Value SessionObject::write(const Napi::CallbackInfo& info) {
   return env.Undefined();
 }
 
-// begin(section: 0 | 1, data: Data | null, order: Uint32Array, batchSize: number, scalars: Float32Array): number of steps
+// begin(section: 0 | 1, data: Data | null, order: Uint32Array, batchSize: number, scalars: Float32Array): number of
+// steps
 Napi::Value SessionObject::begin(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   if (!usable(env)) return env.Undefined();
@@ -223,7 +228,8 @@ Napi::Value SessionObject::advance(const Napi::CallbackInfo& info) {
   if (!run_ || advancing_) return throw_error(env, "There is no run to advance, or it is being advanced.");
   if (!info[0].IsNumber()) return throw_type_error(env, "Expected a number of milliseconds.");
   const double milliseconds = info[0].As<Napi::Number>().DoubleValue();
-  if (!(milliseconds >= 0 && milliseconds <= 1e6)) return throw_range_error(env, "Expected 0 to 1,000,000 milliseconds.");
+  if (!(milliseconds >= 0 && milliseconds <= 1e6))
+    return throw_range_error(env, "Expected 0 to 1,000,000 milliseconds.");
   std::unique_ptr<Pending> pending(new (std::nothrow) Advance(env, engine_.get(), run_.get(), milliseconds));
   const Napi::Value promise = post(env, std::move(pending));
   advancing_ = !env.IsExceptionPending();
@@ -338,8 +344,7 @@ Napi::Value SessionObject::post(Napi::Env env, std::unique_ptr<Pending> pending)
     }
     // Registered after the thread-safe function's own hook, so it runs before it.
     hook_env_ = env;
-    hooked_ = napi_add_env_cleanup_hook(
-                  env, [](void* self) { static_cast<SessionObject*>(self)->shut_down(); }, this) == napi_ok;
+    hooked_ = napi_add_env_cleanup_hook(env, shut_down_hook, this) == napi_ok;
   }
   if (pending_.empty()) {
     // Work in flight keeps the process and this object alive.

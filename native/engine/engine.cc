@@ -75,7 +75,8 @@ std::shared_ptr<AlignedMemory> Engine::published() {
 const char* Engine::check(const Run& run) const {
   const Section& section = program_.sections[run.section];
   if (!section.present) return "the program has no such section";
-  if (run.batch_size == 0 || run.batch_size > section.capacity) return "the batch size is not within the section's capacity";
+  if (run.batch_size == 0 || run.batch_size > section.capacity)
+    return "the batch size is not within the section's capacity";
   if (run.order.empty()) return "the order is empty";
   if (run.scalars.size() != run.steps * program_.scalars) return "there must be one row of scalars per step";
   for (const Op& op : section.ops) {
@@ -108,14 +109,16 @@ struct Engine::Advance {
 };
 
 void Engine::advance(Run* run, double milliseconds) {
-  const auto duration = std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double, std::milli>(milliseconds));
+  const auto duration =
+      std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double, std::milli>(milliseconds));
   Advance advance = {this, run, published(), Clock::now() + duration, {false, false}};
   team_->run(&Engine::advance_member, &advance);
   if (run->section == kTrainSection) publish();
 }
 
-// One barrier a step besides those between ops: behind it, everybody knows whether to go on, and member 0 may sum what the
-// step before reported. What is passed across it alternates between two places, since a member may be one step ahead.
+// One barrier a step besides those between ops: behind it, everybody knows whether to go on, and member 0 may sum what
+// the step before reported. What is passed across it alternates between two places, since a member may be one step
+// ahead.
 void Engine::advance_member(size_t member, void* argument) {
   Advance& advance = *static_cast<Advance*>(argument);
   Engine& engine = *advance.engine;

@@ -79,9 +79,9 @@ class Engine {
   std::unique_ptr<ThreadTeam> team_;
   AlignedMemory regions_[kRegionCount];
   AlignedMemory infer_alone_;
-  AlignedMemory scratch_;       // one stretch per member
+  AlignedMemory scratch_;  // one stretch per member
   AlignedMemory scratch_alone_;
-  size_t scratch_stride_ = 0;   // floats
+  size_t scratch_stride_ = 0;               // floats
   std::vector<RowMetrics> row_metrics_[2];  // of the even and the odd steps
   size_t memory_bytes_ = 0;
 

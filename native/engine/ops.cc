@@ -51,7 +51,8 @@ void run_gather(const StepContext& c, const Op& op, Slice slice) {
   const Buffer& output = c.buffer(op.buffers[0]);
   const DataView& data = *c.data;
   if (op.values[0] == 0) {
-    c.kernels->gather({data.bytes, data.floats, c.order, c.pointer<float>(op.buffers[0]), c.rows, output.columns}, slice);
+    c.kernels->gather({data.bytes, data.floats, c.order, c.pointer<float>(op.buffers[0]), c.rows, output.columns},
+                      slice);
   } else if (output.type == ElementType::kFloat32) {
     c.kernels->gather({nullptr, data.targets, c.order, c.pointer<float>(op.buffers[0]), c.rows, output.columns}, slice);
   } else if (slice.part == 0) {
@@ -171,7 +172,8 @@ void run_activation_backward(const StepContext& c, const Op& op, Slice slice) {
 // softmax: input -> output;  softmaxBackward: output, dOutput -> dInput
 
 const char* check_softmax(const Program& program, const Op& op) {
-  return same_shape(buffer_of(program, op, 0), buffer_of(program, op, 1)) ? nullptr : "shapes of input and output differ";
+  return same_shape(buffer_of(program, op, 0), buffer_of(program, op, 1)) ? nullptr
+                                                                          : "shapes of input and output differ";
 }
 
 void run_softmax(const StepContext& c, const Op& op, Slice slice) {
@@ -181,10 +183,10 @@ void run_softmax(const StepContext& c, const Op& op, Slice slice) {
 }
 
 void run_softmax_backward(const StepContext& c, const Op& op, Slice slice) {
-  c.kernels->softmax_backward({c.pointer<float>(op.buffers[0]), c.pointer<float>(op.buffers[1]),
-                               c.pointer<float>(op.buffers[2]), c.rows_of(op.buffers[0]),
-                               c.buffer(op.buffers[0]).columns},
-                              slice);
+  c.kernels->softmax_backward(
+      {c.pointer<float>(op.buffers[0]), c.pointer<float>(op.buffers[1]), c.pointer<float>(op.buffers[2]),
+       c.rows_of(op.buffers[0]), c.buffer(op.buffers[0]).columns},
+      slice);
 }
 
 // softmaxCrossEntropy: logits, targets -> dLogits?; labelSmoothing
@@ -199,10 +201,10 @@ const char* check_softmax_cross_entropy(const Program& program, const Op& op) {
 }
 
 void run_softmax_cross_entropy(const StepContext& c, const Op& op, Slice slice) {
-  c.kernels->softmax_cross_entropy({c.pointer<float>(op.buffers[0]), c.pointer<int32_t>(op.buffers[1]),
-                                    c.pointer<float>(op.buffers[2]), c.metrics, c.rows,
-                                    c.buffer(op.buffers[0]).columns, op.values[0]},
-                                   slice);
+  c.kernels->softmax_cross_entropy(
+      {c.pointer<float>(op.buffers[0]), c.pointer<int32_t>(op.buffers[1]), c.pointer<float>(op.buffers[2]), c.metrics,
+       c.rows, c.buffer(op.buffers[0]).columns, op.values[0]},
+      slice);
 }
 
 // meanSquaredError: predictions, targets -> dPredictions?
@@ -255,12 +257,12 @@ const char* check_adam(const Program& program, const Op& op) {
 void run_adam(const StepContext& c, const Op& op, Slice slice) {
   const Buffer& parameter = c.buffer(op.buffers[0]);
   const auto scalar = [&](size_t value) { return c.scalars[static_cast<size_t>(op.values[value])]; };
-  c.kernels->adam({c.pointer<float>(op.buffers[0]), c.pointer<float>(op.buffers[1]), c.pointer<float>(op.buffers[2]),
-                   c.pointer<float>(op.buffers[3]), parameter.rows, parameter.columns, static_cast<float>(op.values[0]),
-                   static_cast<float>(1.0 - op.values[0]), static_cast<float>(op.values[1]),
-                   static_cast<float>(1.0 - op.values[1]), static_cast<float>(op.values[2]), scalar(3), scalar(4),
-                   scalar(5)},
-                  slice);
+  c.kernels->adam(
+      {c.pointer<float>(op.buffers[0]), c.pointer<float>(op.buffers[1]), c.pointer<float>(op.buffers[2]),
+       c.pointer<float>(op.buffers[3]), parameter.rows, parameter.columns, static_cast<float>(op.values[0]),
+       static_cast<float>(1.0 - op.values[0]), static_cast<float>(op.values[1]), static_cast<float>(1.0 - op.values[1]),
+       static_cast<float>(op.values[2]), scalar(3), scalar(4), scalar(5)},
+      slice);
 }
 
 }  // namespace

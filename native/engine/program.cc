@@ -129,8 +129,8 @@ bool parse_op(Reader& reader, Program* program, SectionId section) {
   return true;
 }
 
-// Finds the ops before which all threads must have finished the ops since the last barrier: those that touch memory that
-// another op wrote, or write memory that another op touched. Compares bytes, since buffers may share space.
+// Finds the ops before which all threads must have finished the ops since the last barrier: those that touch memory
+// that another op wrote, or write memory that another op touched. Compares bytes, since buffers may share space.
 void place_barriers(const Program& program, Section* section) {
   struct Access {
     Region region;
@@ -174,7 +174,8 @@ bool parse_section(Reader& reader, Program* program) {
     if (!reader.ok()) return false;
     if (endpoint == kNoBuffer) continue;
     const Buffer& buffer = program->buffers[static_cast<size_t>(endpoint)];
-    if (!buffer.batched || buffer.type != ElementType::kFloat32) return reader.fail("an endpoint is not a float32 batch");
+    if (!buffer.batched || buffer.type != ElementType::kFloat32)
+      return reader.fail("an endpoint is not a float32 batch");
     if (!check_access(reader, *program, endpoint, id, true)) return false;
   }
   if (id == kInferSection && (section.input == kNoBuffer || section.output == kNoBuffer)) {

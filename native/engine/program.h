@@ -1,5 +1,5 @@
-// A program as the engine holds it: sections of operations over planned buffers. src/program describes the same thing in
-// TypeScript; src/backends/native/encode.ts writes the words that parse_program() reads.
+// A program as the engine holds it: sections of operations over planned buffers. src/program describes the same thing
+// in TypeScript; src/backends/native/encode.ts writes the words that parse_program() reads.
 #ifndef MNIST_TRAIN_ENGINE_PROGRAM_H_
 #define MNIST_TRAIN_ENGINE_PROGRAM_H_
 
@@ -49,13 +49,13 @@ struct Section {
 struct Program {
   size_t region_sizes[kRegionCount];
   std::vector<Buffer> buffers;
-  size_t scalars = 0;  // per step
+  size_t scalars = 0;         // per step
   size_t scratch_floats = 0;  // per thread
   Section sections[kSectionCount];
 };
 
-// Reads and checks a program: after success every access that its ops can make is within its regions. On failure returns
-// false and says in `error` what is wrong. Any words are safe to pass.
+// Reads and checks a program: after success every access that its ops can make is within its regions. On failure
+// returns false and says in `error` what is wrong. Any words are safe to pass.
 bool parse_program(const double* words, size_t count, Program* program, std::string* error);
 
 }  // namespace mnist_train

@@ -15,13 +15,15 @@ void pause() {
 #endif
 }
 
-// Returns when done() is true: a condition variable's hand-over costs about 5 µs, spinning about 0.5 µs, and a step has a
-// handful of barriers within 60 to 300 µs.
+// A condition variable's hand-over costs about 5 µs, spinning about 0.5 µs, and a step has a handful of barriers within
+// 60 to 300 µs. A team larger than the machine gives its core to the others at once.
+int spins_of(size_t members) { return members <= std::thread::hardware_concurrency() ? 4000 : 0; }
+
+// Returns when done() is true.
 template <class Done>
-void spin_until(Done done) {
-  constexpr int kSpins = 4000;
+void wait_until(Done done, int spins) {
   for (int spin = 0; !done(); spin++) {
-    if (spin < kSpins) {
+    if (spin < spins) {
       pause();
     } else {
       std::this_thread::yield();
@@ -31,6 +33,8 @@ void spin_until(Done done) {
 
 }  // namespace
 
+Barrier::Barrier(size_t members) : members_(members), spins_(spins_of(members)) {}
+
 void Barrier::wait() {
   if (members_ == 1) return;
   const size_t generation = generation_.load(std::memory_order_acquire);
@@ -39,7 +43,7 @@ void Barrier::wait() {
     generation_.store(generation + 1, std::memory_order_release);
     return;
   }
-  spin_until([&] { return generation_.load(std::memory_order_acquire) != generation; });
+  wait_until([&] { return generation_.load(std::memory_order_acquire) != generation; }, spins_);
 }
 
 ThreadTeam::~ThreadTeam() {
@@ -66,7 +70,7 @@ void ThreadTeam::run(void (*work)(size_t, void*), void* argument) {
     wake_.notify_all();
   }
   work(0, argument);
-  spin_until([&] { return running_.load(std::memory_order_acquire) == 0; });
+  wait_until([&] { return running_.load(std::memory_order_acquire) == 0; }, spins_of(members_));
 }
 
 void ThreadTeam::member_loop(size_t member) {

@@ -10,15 +10,16 @@
 
 namespace mnist_train {
 
-// All members wait until the last one arrives. Waiting spins for a short while and then yields the core, so that the team
-// also finishes when it has more members than the machine has cores.
+// All members wait until the last one arrives. Waiting spins for a short while and then yields the core, so that the
+// team also finishes when it has more members than the machine has cores.
 class Barrier {
  public:
-  explicit Barrier(size_t members) : members_(members) {}
+  explicit Barrier(size_t members);
   void wait();
 
  private:
   const size_t members_;
+  const int spins_;
   alignas(64) std::atomic<size_t> arrived_{0};
   alignas(64) std::atomic<size_t> generation_{0};
 };

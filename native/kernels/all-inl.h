@@ -3,14 +3,14 @@
 // compiled with ISA flags could be the copy that the linker keeps for everybody.
 #include "../kernels/kernels.h"
 // (order matters: each file uses the ones above it)
-#include "../kernels/partition-inl.h"
-#include "../kernels/math-inl.h"
-#include "../kernels/elementwise-inl.h"
-#include "../kernels/matmul-inl.h"
 #include "../kernels/dense-inl.h"
-#include "../kernels/softmax-inl.h"
+#include "../kernels/elementwise-inl.h"
 #include "../kernels/losses-inl.h"
+#include "../kernels/math-inl.h"
+#include "../kernels/matmul-inl.h"
 #include "../kernels/optimizers-inl.h"
+#include "../kernels/partition-inl.h"
+#include "../kernels/softmax-inl.h"
 
 #define MNIST_TRAIN_STRING_OF(name) #name
 #define MNIST_TRAIN_STRING(name) MNIST_TRAIN_STRING_OF(name)

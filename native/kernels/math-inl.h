@@ -1,5 +1,5 @@
-// Elementary functions, each operation rounded by itself, in the order that docs/numerics.md states (coefficients: Moshier's
-// Cephes library; gelu: Abramowitz and Stegun 7.1.26).
+// Elementary functions, each operation rounded by itself, in the order that docs/numerics.md states (coefficients:
+// Moshier's Cephes library; gelu: Abramowitz and Stegun 7.1.26).
 namespace mnist_train {
 namespace MNIST_TRAIN_ISA {
 namespace {

@@ -1,9 +1,9 @@
 // Matrix products: every output element is one chain of fused multiply-adds in increasing depth, from a start value.
 //
 // One tile kernel serves all layouts. a is read by broadcasts, so any row and depth stride will do (a transposed a only
-// swaps them). b is read by vectors along its rows; a transposed b is first copied, block by block, into a panel. A tile
-// is kTileRows[vectors - 1] rows by `vectors` vectors of columns; 12 to 24 independent chains hide the latency of the
-// multiply-add. The last vector of a ragged row is loaded and stored in part: there is no scalar remainder loop.
+// swaps them). b is read by vectors along its rows; a transposed b is first copied, block by block, into a panel. A
+// tile is kTileRows[vectors - 1] rows by `vectors` vectors of columns; 12 to 24 independent chains hide the latency of
+// the multiply-add. The last vector of a ragged row is loaded and stored in part: there is no scalar remainder loop.
 namespace mnist_train {
 namespace MNIST_TRAIN_ISA {
 namespace {

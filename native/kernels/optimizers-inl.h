@@ -43,8 +43,8 @@ void adam(const AdamArgs& args, Slice slice) {
   for_each_vector(share_matrix(args.rows, args.columns, slice), args.columns, [&](size_t i, size_t lanes) {
     const Vec g = load_partial(args.gradient + i, lanes);
     const Vec m = flush_subnormal(add(mul(beta1, load_partial(args.first_moment + i, lanes)), mul(one_minus_beta1, g)));
-    const Vec v = flush_subnormal(
-        add(mul(beta2, load_partial(args.second_moment + i, lanes)), mul(one_minus_beta2, mul(g, g))));
+    const Vec v =
+        flush_subnormal(add(mul(beta2, load_partial(args.second_moment + i, lanes)), mul(one_minus_beta2, mul(g, g))));
     store_partial(args.first_moment + i, m, lanes);
     store_partial(args.second_moment + i, v, lanes);
     const Vec w = mul(load_partial(args.parameter + i, lanes), decay);  // decay 1 changes no bit

@@ -53,9 +53,9 @@ struct Features {
 };
 
 Features detect() {
-  constexpr uint32_t kFma = 1u << 12, kOsxsave = 1u << 27, kAvx = 1u << 28;            // leaf 1, ecx
-  constexpr uint32_t kAvx2 = 1u << 5;                                                  // leaf 7, ebx
-  constexpr uint32_t kAvx512 = (1u << 16) | (1u << 17) | (1u << 30) | (1u << 31);      // F, DQ, BW, VL
+  constexpr uint32_t kFma = 1u << 12, kOsxsave = 1u << 27, kAvx = 1u << 28;        // leaf 1, ecx
+  constexpr uint32_t kAvx2 = 1u << 5;                                              // leaf 7, ebx
+  constexpr uint32_t kAvx512 = (1u << 16) | (1u << 17) | (1u << 30) | (1u << 31);  // F, DQ, BW, VL
   constexpr uint64_t kYmmState = 0x6, kZmmState = 0xe6;
   const Registers basic = cpuid(1, 0);
   if (!has_all(basic.ecx, kFma | kOsxsave | kAvx)) return {false, false};

@@ -17,8 +17,8 @@ struct Target {
 // The instruction sets that this binary was built with, best first; returns how many and points `targets` at them.
 size_t all_targets(const Target** targets);
 
-// The kernels for the named instruction set, or for the best supported one when `name` is null or empty. Null when there
-// is none: unknown name, or not supported here.
+// The kernels for the named instruction set, or for the best supported one when `name` is null or empty. Null when
+// there is none: unknown name, or not supported here.
 const KernelTable* choose_target(const char* name);
 
 }  // namespace mnist_train

@@ -1,0 +1,214 @@
+// The engine without Node: runs are equal for any number of threads and any cutting into pieces, cancel stops between
+// steps, inference reads published weights while training goes on, teams with more members than cores finish.
+#include "../engine/engine.h"
+
+#include <atomic>
+#include <thread>
+
+#include "../targets/dispatch.h"
+#include "check.h"
+
+namespace mnist_train {
+namespace test {
+namespace {
+
+constexpr size_t kInputs = 20, kUnits = 33, kCapacity = 8, kSamples = 101;
+
+double code_of(const char* name) {
+  for (size_t i = 0; i < kOpKindCount; i++) {
+    if (strcmp(kOpKinds[i].name, name) == 0) return static_cast<double>(i);
+  }
+  return -1;
+}
+
+// One dense layer with softmax cross-entropy and SGD; the infer section gives logits.
+std::vector<double> program_words() {
+  const double w = kInputs * kUnits * 4, x = kCapacity * kInputs * 4, y = kCapacity * kUnits * 4;
+  const auto up = [](double bytes) { return static_cast<double>((static_cast<size_t>(bytes) + 63) / 64 * 64); };
+  const double at_y = up(x), at_t = at_y + up(y), at_d = at_t + 64, at_dw = at_d + up(y), at_db = at_dw + up(w);
+  const double bias_bytes = up(kUnits * 4);
+  // clang-format off
+  return {
+      1, up(w) + bias_bytes, 0, at_db + bias_bytes, 0, at_y + up(y), 1, 10,
+      0, 0, 0, kInputs, kUnits, 0,             // 0 w
+      0, 0, up(w), 1, kUnits, 0,               // 1 b
+      2, 0, 0, kCapacity, kInputs, 1,          // 2 x
+      2, 0, at_y, kCapacity, kUnits, 1,        // 3 logits
+      2, 1, at_t, kCapacity, 1, 1,             // 4 targets
+      2, 0, at_d, kCapacity, kUnits, 1,        // 5 dLogits
+      2, 0, at_dw, kInputs, kUnits, 0,         // 6 dw
+      2, 0, at_db, 1, kUnits, 0,               // 7 db
+      4, 0, 0, kCapacity, kInputs, 1,          // 8 infer x
+      4, 0, at_y, kCapacity, kUnits, 1,        // 9 infer y
+      2,
+      0, kCapacity, -1, -1, 7,
+      code_of("gather"), 0, 2,
+      code_of("gather"), 1, 4,
+      code_of("dense"), 2, 0, 1, 3, 0, 0,
+      code_of("softmaxCrossEntropy"), 3, 4, 5, 0,
+      code_of("denseBackward"), 2, 0, 5, 6, 7, -1,
+      code_of("sgd"), 0, 6, -1, 0, 0, 0, 0,
+      code_of("sgd"), 1, 7, -1, 0, 0, 0, 0,
+      2, kCapacity, 8, 9, 1,
+      code_of("dense"), 8, 0, 1, 9, 0, 0,
+  };
+  // clang-format on
+}
+
+bool open(Engine* engine, size_t threads) {
+  Program program;
+  std::string error;
+  const std::vector<double> words = program_words();
+  if (!CHECK_MESSAGE(parse_program(words.data(), words.size(), &program, &error), error)) return false;
+  if (!CHECK(engine->open(std::move(program), choose_target(nullptr), threads))) return false;
+  const std::vector<float> weights = Numbers(3).vector(kInputs * kUnits);
+  memcpy(engine->data_of(engine->program().buffers[0]), weights.data(), weights.size() * sizeof(float));
+  return CHECK(engine->publish());
+}
+
+std::shared_ptr<Data> make_data() {
+  std::shared_ptr<Data> data(new Data());
+  data->inputs.allocate(kSamples * kInputs);
+  data->targets.allocate(kSamples * sizeof(int32_t));
+  for (size_t i = 0; i < kSamples * kInputs; i++) data->inputs.data()[i] = static_cast<char>((i * 37) % 251);
+  int32_t* classes = reinterpret_cast<int32_t*>(data->targets.data());
+  for (size_t i = 0; i < kSamples; i++) classes[i] = static_cast<int32_t>(i % kUnits);
+  data->view.bytes = reinterpret_cast<const uint8_t*>(data->inputs.data());
+  data->view.classes = classes;
+  data->view.columns = kInputs;
+  data->view.target_columns = 1;
+  data->view.count = kSamples;
+  return data;
+}
+
+void fill(Run* run, size_t epochs) {
+  run->section = kTrainSection;
+  run->data = make_data();
+  run->batch_size = kCapacity;
+  for (size_t i = 0; i < kSamples * epochs; i++) run->order.push_back(static_cast<uint32_t>(i % kSamples));
+  run->steps = (run->order.size() + kCapacity - 1) / kCapacity;
+  run->scalars.assign(run->steps, 0.05f);
+}
+
+std::vector<float> weights_of(Engine* engine) {
+  const float* w = reinterpret_cast<const float*>(engine->data_of(engine->program().buffers[0]));
+  return std::vector<float>(w, w + kInputs * kUnits);
+}
+
+void test_threads_and_pieces() {
+  std::vector<float> wanted;
+  std::vector<double> metrics;
+  for (const size_t threads : {size_t{1}, size_t{2}, size_t{3}, size_t{8}}) {
+    for (const double milliseconds : {1e5, 0.0}) {
+      Engine engine;
+      if (!open(&engine, threads)) return;
+      Run run;
+      fill(&run, 4);
+      if (!CHECK(engine.check(run) == nullptr)) return;
+      size_t pieces = 0;
+      for (; run.next_step < run.steps; pieces++) engine.advance(&run, milliseconds);
+      CHECK(milliseconds > 0 ? pieces == 1 : pieces == run.steps);
+      CHECK(run.metrics.size() == 2 * run.steps);
+      if (wanted.empty()) {
+        wanted = weights_of(&engine);
+        metrics = run.metrics;
+      }
+      CHECK_MESSAGE(same_bits(weights_of(&engine), wanted), std::to_string(threads) + " threads");
+      CHECK(run.metrics == metrics);
+    }
+  }
+  CHECK(metrics.size() > 2 && metrics[0] > 0 && metrics[metrics.size() - 2] < metrics[0]);
+}
+
+void test_cancel() {
+  Engine engine;
+  if (!open(&engine, 2)) return;
+  Run run;
+  fill(&run, 1);
+  engine.advance(&run, 0);
+  run.cancelled.store(true);
+  engine.advance(&run, 1e5);
+  CHECK(run.next_step == 1 && run.metrics.size() == 2);
+}
+
+void test_checks() {
+  Engine engine;
+  if (!open(&engine, 1)) return;
+  const auto refused = [&](void (*spoil)(Run*)) {
+    Run run;
+    fill(&run, 1);
+    spoil(&run);
+    return engine.check(run) != nullptr;
+  };
+  CHECK(!refused([](Run*) {}));
+  CHECK(refused([](Run* run) { run->order[5] = kSamples; }));
+  CHECK(refused([](Run* run) { run->batch_size = kCapacity + 1; }));
+  CHECK(refused([](Run* run) { run->scalars.pop_back(); }));
+  CHECK(refused([](Run* run) { run->order.clear(); }));
+  CHECK(refused([](Run* run) { run->data.reset(); }));
+  CHECK(refused([](Run* run) { run->section = kEvaluateSection; }));
+  CHECK(refused([](Run* run) {
+    std::shared_ptr<Data> narrow = make_data();
+    narrow->view.columns = kInputs - 1;
+    run->data = narrow;
+  }));
+}
+
+// Predictions on this thread while another one trains: each must be the answer of some published weights, so for equal
+// inputs both halves of a batch agree.
+void test_infer_while_training() {
+  Engine engine;
+  if (!open(&engine, 2)) return;
+  Run run;
+  fill(&run, 300);
+  std::atomic<bool> done{false};
+  std::thread trainer([&] {
+    while (run.next_step < run.steps) engine.advance(&run, 0.2);
+    done.store(true);
+  });
+  std::vector<uint8_t> pixels(2 * kInputs, 100);
+  size_t predictions = 0;
+  do {
+    std::vector<float> logits(2 * kUnits);
+    engine.infer_alone(pixels.data(), nullptr, 2, logits.data());
+    for (size_t j = 0; j < kUnits; j++) CHECK(logits[j] == logits[kUnits + j]);
+    predictions++;
+  } while (!done.load());
+  trainer.join();
+  std::vector<float> alone(2 * kUnits), team(2 * kUnits);
+  engine.infer_alone(pixels.data(), nullptr, 2, alone.data());
+  engine.infer_on_team(pixels.data(), nullptr, 2, team.data());
+  CHECK(same_bits(alone, team));
+  CHECK(predictions > 0);
+}
+
+void test_inference_in_chunks() {
+  Engine engine;
+  if (!open(&engine, 3)) return;
+  const size_t rows = 3 * kCapacity + 1;
+  const std::vector<float> x = Numbers(9).vector(rows * kInputs);
+  std::vector<float> together(rows * kUnits), one(kUnits);
+  engine.infer_on_team(nullptr, x.data(), rows, together.data());
+  for (size_t row = 0; row < rows; row++) {
+    engine.infer_alone(nullptr, x.data() + row * kInputs, 1, one.data());
+    CHECK(memcmp(one.data(), together.data() + row * kUnits, kUnits * sizeof(float)) == 0);
+  }
+}
+
+}  // namespace
+}  // namespace test
+}  // namespace mnist_train
+
+int main() {
+  using namespace mnist_train::test;
+  if (mnist_train::choose_target(nullptr) == nullptr) {
+    fprintf(stderr, "this processor has none of the instruction sets\n");
+    return 1;
+  }
+  test_threads_and_pieces();
+  test_cancel();
+  test_checks();
+  test_infer_while_training();
+  test_inference_in_chunks();
+  return report("engine_test");
+}

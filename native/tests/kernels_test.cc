@@ -1,0 +1,247 @@
+// Kernels on every instruction set of this processor: the bits equal a plain reference that follows docs/numerics.md,
+// for shapes around the tiles' edges, any number of parts, and nothing is written outside the output.
+#include "../kernels/kernels.h"
+
+#include <math.h>
+
+#include "../targets/dispatch.h"
+#include "check.h"
+
+namespace mnist_train {
+namespace test {
+namespace {
+
+constexpr float kSentinel = 12345.0f;
+
+std::string name_of(const KernelTable& k, const char* what, size_t m, size_t n, size_t depth, size_t parts) {
+  return std::string(k.isa) + " " + what + " " + std::to_string(m) + "x" + std::to_string(n) + "x" +
+         std::to_string(depth) + " in " + std::to_string(parts);
+}
+
+// An output with sentinels behind it.
+std::vector<float> output_of(size_t size) { return std::vector<float>(size + 16, kSentinel); }
+
+bool sentinels_intact(const std::vector<float>& output) {
+  for (size_t i = output.size() - 16; i < output.size(); i++) {
+    if (output[i] != kSentinel) return false;
+  }
+  return true;
+}
+
+template <class Args>
+void run_parts(void (*kernel)(const Args&, Slice), const Args& args, size_t parts, size_t depth) {
+  // NaN shows the use of scratch memory that nobody wrote.
+  std::vector<float> scratch(scratch_floats(depth), NAN);
+  for (size_t part = 0; part < parts; part++) kernel(args, {part, parts, scratch.data()});
+}
+
+std::vector<float> reference_matmul(const MatmulArgs& args) {
+  std::vector<float> c = output_of(args.m * args.n);
+  for (size_t i = 0; i < args.m; i++) {
+    for (size_t j = 0; j < args.n; j++) {
+      float acc = 0.0f;
+      for (size_t k = 0; k < args.k; k++) {
+        const float a = args.transpose_a ? args.a[k * args.m + i] : args.a[i * args.k + k];
+        const float b = args.transpose_b ? args.b[j * args.k + k] : args.b[k * args.n + j];
+        acc = fmaf(a, b, acc);
+      }
+      c[i * args.n + j] = acc;
+    }
+  }
+  return c;
+}
+
+const size_t kSizes[] = {1, 3, 7, 11, 12, 13, 15, 16, 17, 31, 33, 63, 65, 81};
+
+void test_matmul(const KernelTable& kernels) {
+  Numbers numbers(1);
+  for (const size_t m : kSizes) {
+    for (const size_t n : kSizes) {
+      for (const size_t k : {size_t{1}, size_t{5}, size_t{64}}) {
+        const std::vector<float> a = numbers.vector(m * k), b = numbers.vector(k * n);
+        for (int layout = 0; layout < 4; layout++) {
+          MatmulArgs args = {a.data(), b.data(), nullptr, m, n, k, (layout & 1) != 0, (layout & 2) != 0};
+          const std::vector<float> wanted = reference_matmul(args);
+          for (const size_t parts : {size_t{1}, size_t{2}, size_t{3}, size_t{5}}) {
+            std::vector<float> c = output_of(m * n);
+            args.output = c.data();
+            run_parts(kernels.matmul, args, parts, k);
+            CHECK_MESSAGE(same_bits(c, wanted), name_of(kernels, "matmul", m, n, k, parts));
+          }
+        }
+      }
+    }
+  }
+}
+
+void test_dense(const KernelTable& kernels) {
+  Numbers numbers(2);
+  for (const size_t rows : {size_t{1}, size_t{6}, size_t{13}}) {
+    for (const size_t inputs : {size_t{1}, size_t{19}, size_t{784}}) {
+      for (const size_t units : {size_t{1}, size_t{10}, size_t{33}, size_t{128}}) {
+        const std::vector<float> x = numbers.vector(rows * inputs), w = numbers.vector(inputs * units);
+        const std::vector<float> bias = numbers.vector(units), dy = numbers.vector(rows * units);
+        std::vector<float> wanted = output_of(rows * units), dw = output_of(inputs * units), db = output_of(units),
+                           dx = output_of(rows * inputs);
+        for (size_t i = 0; i < rows; i++) {
+          for (size_t j = 0; j < units; j++) {
+            float acc = bias[j] + 0.0f;
+            for (size_t k = 0; k < inputs; k++) {
+              // Left out where the input is zero: the kernels must give the same bits whether they skip or not.
+              if (x[i * inputs + k] != 0.0f) acc = fmaf(x[i * inputs + k], w[k * units + j], acc);
+            }
+            wanted[i * units + j] = acc > 0.0f ? acc : 0.0f;
+          }
+          for (size_t k = 0; k < inputs; k++) {
+            float acc = 0.0f;
+            for (size_t j = 0; j < units; j++) acc = fmaf(dy[i * units + j], w[k * units + j], acc);
+            dx[i * inputs + k] = acc;
+          }
+        }
+        for (size_t j = 0; j < units; j++) {
+          float sum = 0.0f;
+          for (size_t i = 0; i < rows; i++) sum = sum + dy[i * units + j];
+          db[j] = sum;
+          for (size_t k = 0; k < inputs; k++) {
+            float acc = 0.0f;
+            for (size_t i = 0; i < rows; i++) acc = fmaf(x[i * inputs + k], dy[i * units + j], acc);
+            dw[k * units + j] = acc;
+          }
+        }
+        for (const size_t parts : {size_t{1}, size_t{2}, size_t{3}}) {
+          std::vector<float> y = output_of(rows * units), got_dw = output_of(inputs * units), got_db = output_of(units),
+                             got_dx = output_of(rows * inputs);
+          const DenseArgs forward = {x.data(), w.data(), bias.data(),       y.data(), rows,
+                                     inputs,   units,    Activation::kRelu, 0.0f};
+          run_parts(kernels.dense, forward, parts, inputs);
+          CHECK_MESSAGE(same_bits(y, wanted), name_of(kernels, "dense", rows, units, inputs, parts));
+          const DenseBackwardArgs backward = {x.data(),      w.data(), dy.data(), got_dw.data(), got_db.data(),
+                                              got_dx.data(), rows,     inputs,    units};
+          run_parts(kernels.dense_backward, backward, parts, units);
+          CHECK_MESSAGE(same_bits(got_dw, dw), name_of(kernels, "dWeights", rows, units, inputs, parts));
+          CHECK_MESSAGE(same_bits(got_db, db), name_of(kernels, "dBias", rows, units, inputs, parts));
+          CHECK_MESSAGE(same_bits(got_dx, dx), name_of(kernels, "dInput", rows, units, inputs, parts));
+        }
+      }
+    }
+  }
+}
+
+void test_gather(const KernelTable& kernels) {
+  std::vector<uint8_t> bytes(256);
+  for (size_t i = 0; i < 256; i++) bytes[i] = static_cast<uint8_t>(i);
+  for (const size_t columns : {size_t{1}, size_t{7}, size_t{16}, size_t{256}}) {
+    const size_t rows = 256 / columns;
+    std::vector<uint32_t> order(rows);
+    for (size_t i = 0; i < rows; i++) order[i] = static_cast<uint32_t>(rows - 1 - i);
+    std::vector<float> output = output_of(rows * columns);
+    run_parts(kernels.gather, {bytes.data(), nullptr, order.data(), output.data(), rows, columns}, 3, 1);
+    for (size_t i = 0; i < rows; i++) {
+      for (size_t j = 0; j < columns; j++) {
+        const float wanted = static_cast<float>(order[i] * columns + j) / 255.0f;
+        CHECK_MESSAGE(output[i * columns + j] == wanted, std::string(kernels.isa) + " pixel / 255");
+      }
+    }
+    CHECK(sentinels_intact(output));
+  }
+}
+
+// Runs a kernel on this instruction set and on the first of the list, and compares the bits.
+struct Elementwise {
+  std::vector<float> outputs[3];
+};
+
+Elementwise run_elementwise(const KernelTable& kernels, size_t count, size_t parts) {
+  Numbers numbers(static_cast<uint32_t>(count));
+  Elementwise result;
+  std::vector<float> x = numbers.vector(count), dy = numbers.vector(count);
+  for (float& value : x) value = value * 12.0f;
+  for (int a = 0; a < static_cast<int>(Activation::kCount); a++) {
+    std::vector<float> y = output_of(count), dx = output_of(count);
+    run_parts(kernels.activation, {x.data(), y.data(), count, static_cast<Activation>(a), 0.1f}, parts, 1);
+    run_parts(kernels.activation_backward, {y.data(), dy.data(), dx.data(), count, static_cast<Activation>(a), 0.1f},
+              parts, 1);
+    CHECK(sentinels_intact(y) && sentinels_intact(dx));
+    result.outputs[0].insert(result.outputs[0].end(), y.begin(), y.end());
+    result.outputs[0].insert(result.outputs[0].end(), dx.begin(), dx.end());
+  }
+  std::vector<float> w = x, m = numbers.vector(count), v = numbers.vector(count), velocity = numbers.vector(count);
+  for (float& value : v) value = value * value;
+  m[0] = 1e-38f;  // subnormal after the decay: flushed
+  run_parts(kernels.adam,
+            {w.data(), dy.data(), m.data(), v.data(), 1, count, 0.9f, 0.1f, 0.999f, 0.001f, 1e-8f, 0.01f, 3.0f, 0.99f},
+            parts, 1);
+  run_parts(kernels.sgd, {w.data(), dy.data(), velocity.data(), 1, count, 0.1f, 0.9f, 0.01f, true}, parts, 1);
+  result.outputs[1] = w;
+  for (const std::vector<float>& slot : {m, v, velocity}) {
+    result.outputs[1].insert(result.outputs[1].end(), slot.begin(), slot.end());
+  }
+  std::vector<float> p = output_of(count), d = output_of(count);
+  run_parts(kernels.softmax, {x.data(), p.data(), 1, count}, parts, 1);
+  std::vector<RowMetrics> metrics(1);
+  const int32_t target = static_cast<int32_t>(count / 2);
+  run_parts(kernels.softmax_cross_entropy, {x.data(), &target, d.data(), metrics.data(), 1, count, 0.1}, parts, 1);
+  RowMetrics evaluated = {0, 0};
+  run_parts(kernels.softmax_cross_entropy, {x.data(), &target, nullptr, &evaluated, 1, count, 0.1}, parts, 1);
+  CHECK(evaluated.loss == metrics[0].loss && evaluated.correct == metrics[0].correct);
+  CHECK(sentinels_intact(p) && sentinels_intact(d));
+  result.outputs[2] = p;
+  result.outputs[2].insert(result.outputs[2].end(), d.begin(), d.end());
+  result.outputs[2].push_back(static_cast<float>(metrics[0].loss));
+  return result;
+}
+
+void test_elementwise(const KernelTable& kernels, const KernelTable& other) {
+  for (const size_t count : {size_t{1}, size_t{7}, size_t{16}, size_t{33}, size_t{200}, size_t{1000}}) {
+    const Elementwise wanted = run_elementwise(other, count, 1);
+    for (const size_t parts : {size_t{1}, size_t{2}, size_t{7}}) {
+      const Elementwise got = run_elementwise(kernels, count, parts);
+      for (int i = 0; i < 3; i++) {
+        CHECK_MESSAGE(same_bits(got.outputs[i], wanted.outputs[i]),
+                      name_of(kernels, "elementwise", 1, count, static_cast<size_t>(i), parts));
+      }
+    }
+  }
+}
+
+// Against the C library in double precision: the bounds are a few units in the last place of float32.
+void test_accuracy(const KernelTable& kernels) {
+  for (float x = -20.0f; x <= 20.0f; x += 0.0371f) {
+    float y = 0;
+    kernels.activation({&x, &y, 1, Activation::kSigmoid, 0}, {0, 1, nullptr});
+    CHECK(fabs(y - 1.0 / (1.0 + exp(-static_cast<double>(x)))) <= 2e-7);
+    kernels.activation({&x, &y, 1, Activation::kTanh, 0}, {0, 1, nullptr});
+    CHECK(fabs(y - tanh(static_cast<double>(x))) <= 2e-7);
+    kernels.activation({&x, &y, 1, Activation::kGelu, 0}, {0, 1, nullptr});
+    const double gelu = x * 0.5 * (1.0 + erf(x / sqrt(2.0)));
+    CHECK(fabs(y - gelu) <= 3e-7 * (1.0 + fabs(x)));
+  }
+  const float nan = NAN;
+  float y = 0;
+  kernels.activation({&nan, &y, 1, Activation::kRelu, 0}, {0, 1, nullptr});
+  CHECK(isnan(y));
+}
+
+}  // namespace
+}  // namespace test
+}  // namespace mnist_train
+
+int main() {
+  using namespace mnist_train;
+  const Target* targets;
+  const size_t count = all_targets(&targets);
+  const KernelTable* first = nullptr;
+  for (size_t i = 0; i < count; i++) {
+    if (!targets[i].supported) continue;
+    const KernelTable& kernels = *targets[i].table;
+    printf("%s\n", kernels.isa);
+    if (!first) first = &kernels;
+    test::test_matmul(kernels);
+    test::test_dense(kernels);
+    test::test_gather(kernels);
+    test::test_elementwise(kernels, *first);
+    test::test_accuracy(kernels);
+  }
+  CHECK_MESSAGE(first != nullptr, "this processor has none of the instruction sets");
+  return test::report("kernels_test");
+}
