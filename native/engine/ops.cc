@@ -63,30 +63,48 @@ void run_gather(const StepContext& c, const Op& op, Slice slice) {
 
 // matmul: a, b -> output; transposeA, transposeB
 
-const char* check_matmul(const Program& program, const Op& op) {
+// A dimension of a product: of fixed size, or as many as the step has samples.
+struct Extent {
+  size_t size;
+  bool live;
+  bool operator==(const Extent& other) const { return size == other.size && live == other.live; }
+  size_t in(const StepContext& c) const { return live ? c.rows : size; }
+};
+
+struct MatmulExtents {
+  Extent m, n, k, b_depth;
+};
+
+MatmulExtents extents_of_matmul(const Program& program, const Op& op) {
   const Buffer& a = buffer_of(program, op, 0);
   const Buffer& b = buffer_of(program, op, 1);
+  const Extent a_rows = {a.rows, a.batched}, a_columns = {a.columns, false};
+  const Extent b_rows = {b.rows, b.batched}, b_columns = {b.columns, false};
+  const bool transpose_a = op.values[0] != 0, transpose_b = op.values[1] != 0;
+  return {transpose_a ? a_columns : a_rows, transpose_b ? b_rows : b_columns, transpose_a ? a_rows : a_columns,
+          transpose_b ? b_columns : b_rows};
+}
+
+const char* check_matmul(const Program& program, const Op& op) {
   const Buffer& output = buffer_of(program, op, 2);
-  const size_t m = op.values[0] != 0 ? a.columns : a.rows;
-  const size_t k = op.values[0] != 0 ? a.rows : a.columns;
-  const size_t n = op.values[1] != 0 ? b.rows : b.columns;
-  const size_t depth = op.values[1] != 0 ? b.columns : b.rows;
-  if (k != depth || !is_matrix(a, a.rows, a.columns) || !is_matrix(b, b.rows, b.columns)) return "shapes of a and b";
-  return is_matrix(output, m, n) ? nullptr : "shape of the output";
+  const MatmulExtents e = extents_of_matmul(program, op);
+  if (!is_float(buffer_of(program, op, 0)) || !is_float(buffer_of(program, op, 1)) || !is_float(output)) {
+    return "operands must be float32";
+  }
+  if (!(e.k == e.b_depth)) return "shapes of a and b";
+  const bool fits = e.m == Extent{output.rows, output.batched} && e.n == Extent{output.columns, false};
+  return fits ? nullptr : "shape of the output";
 }
 
 void run_matmul(const StepContext& c, const Op& op, Slice slice) {
-  const Buffer& a = c.buffer(op.buffers[0]);
-  const Buffer& output = c.buffer(op.buffers[2]);
-  const bool transpose_a = op.values[0] != 0;
+  const MatmulExtents e = extents_of_matmul(*c.program, op);
   c.kernels->matmul({c.pointer<float>(op.buffers[0]), c.pointer<float>(op.buffers[1]), c.pointer<float>(op.buffers[2]),
-                     output.rows, output.columns, transpose_a ? a.rows : a.columns, transpose_a, op.values[1] != 0},
+                     e.m.in(c), e.n.in(c), e.k.in(c), op.values[0] != 0, op.values[1] != 0},
                     slice);
 }
 
 size_t scratch_matmul(const Program& program, const Op& op) {
-  const Buffer& a = buffer_of(program, op, 0);
-  return op.values[1] != 0 ? scratch_floats(op.values[0] != 0 ? a.rows : a.columns) : 0;
+  return op.values[1] != 0 ? scratch_floats(extents_of_matmul(program, op).k.size) : 0;
 }
 
 // dense: input, weights, bias? -> output; activation, negativeSlope

@@ -1,16 +1,12 @@
 // Every kernel, compiled into the instruction set whose vocabulary was included before, and the table of them. Included
 // once by each file of native/targets. What is here includes no C++ library header: an inline function of the library
 // compiled with ISA flags could be the copy that the linker keeps for everybody.
-#include "../kernels/kernels.h"
-// (order matters: each file uses the ones above it)
-#include "../kernels/dense-inl.h"
-#include "../kernels/elementwise-inl.h"
-#include "../kernels/losses-inl.h"
-#include "../kernels/math-inl.h"
-#include "../kernels/matmul-inl.h"
-#include "../kernels/optimizers-inl.h"
-#include "../kernels/partition-inl.h"
-#include "../kernels/softmax-inl.h"
+#include "dense-inl.h"
+#include "elementwise-inl.h"
+#include "losses-inl.h"
+#include "matmul-inl.h"
+#include "optimizers-inl.h"
+#include "softmax-inl.h"
 
 #define MNIST_TRAIN_STRING_OF(name) #name
 #define MNIST_TRAIN_STRING(name) MNIST_TRAIN_STRING_OF(name)

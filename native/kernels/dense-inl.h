@@ -1,4 +1,11 @@
 // The dense layer: forward with bias and activation fused behind the product; backward for weights, bias and input.
+#ifndef MNIST_TRAIN_KERNELS_DENSE_INL_H_
+#define MNIST_TRAIN_KERNELS_DENSE_INL_H_
+
+#include "kernels.h"
+#include "matmul-inl.h"
+#include "partition-inl.h"
+
 namespace mnist_train {
 namespace MNIST_TRAIN_ISA {
 namespace {
@@ -35,3 +42,5 @@ void dense_backward(const DenseBackwardArgs& args, Slice slice) {
 }  // namespace
 }  // namespace MNIST_TRAIN_ISA
 }  // namespace mnist_train
+
+#endif  // MNIST_TRAIN_KERNELS_DENSE_INL_H_

@@ -1,4 +1,11 @@
 // Kernels whose output elements are independent: activations and their gradients, gather.
+#ifndef MNIST_TRAIN_KERNELS_ELEMENTWISE_INL_H_
+#define MNIST_TRAIN_KERNELS_ELEMENTWISE_INL_H_
+
+#include "kernels.h"
+#include "math-inl.h"
+#include "partition-inl.h"
+
 namespace mnist_train {
 namespace MNIST_TRAIN_ISA {
 namespace {
@@ -56,3 +63,5 @@ void gather(const GatherArgs& args, Slice slice) {
 }  // namespace
 }  // namespace MNIST_TRAIN_ISA
 }  // namespace mnist_train
+
+#endif  // MNIST_TRAIN_KERNELS_ELEMENTWISE_INL_H_

@@ -1,4 +1,12 @@
 // Losses with their gradients. Each row reports its own loss and whether it was right; the engine sums rows in order.
+#ifndef MNIST_TRAIN_KERNELS_LOSSES_INL_H_
+#define MNIST_TRAIN_KERNELS_LOSSES_INL_H_
+
+#include "kernels.h"
+#include "math-inl.h"
+#include "partition-inl.h"
+#include "softmax-inl.h"
+
 namespace mnist_train {
 namespace MNIST_TRAIN_ISA {
 namespace {
@@ -69,3 +77,5 @@ void mean_squared_error(const MeanSquaredErrorArgs& args, Slice slice) {
 }  // namespace
 }  // namespace MNIST_TRAIN_ISA
 }  // namespace mnist_train
+
+#endif  // MNIST_TRAIN_KERNELS_LOSSES_INL_H_

@@ -1,5 +1,10 @@
 // Elementary functions, each operation rounded by itself, in the order that docs/numerics.md states (coefficients:
 // Moshier's Cephes library; gelu: Abramowitz and Stegun 7.1.26).
+#ifndef MNIST_TRAIN_KERNELS_MATH_INL_H_
+#define MNIST_TRAIN_KERNELS_MATH_INL_H_
+
+#include "kernels.h"
+
 namespace mnist_train {
 namespace MNIST_TRAIN_ISA {
 namespace {
@@ -134,3 +139,5 @@ inline Vec activate_backward(Vec reference, Vec dy, Activation activation, float
 }  // namespace
 }  // namespace MNIST_TRAIN_ISA
 }  // namespace mnist_train
+
+#endif  // MNIST_TRAIN_KERNELS_MATH_INL_H_

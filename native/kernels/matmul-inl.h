@@ -4,6 +4,13 @@
 // swaps them). b is read by vectors along its rows; a transposed b is first copied, block by block, into a panel. A
 // tile is kTileRows[vectors - 1] rows by `vectors` vectors of columns; 12 to 24 independent chains hide the latency of
 // the multiply-add. The last vector of a ragged row is loaded and stored in part: there is no scalar remainder loop.
+#ifndef MNIST_TRAIN_KERNELS_MATMUL_INL_H_
+#define MNIST_TRAIN_KERNELS_MATMUL_INL_H_
+
+#include "kernels.h"
+#include "math-inl.h"
+#include "partition-inl.h"
+
 namespace mnist_train {
 namespace MNIST_TRAIN_ISA {
 namespace {
@@ -170,3 +177,5 @@ void matmul(const MatmulArgs& args, Slice slice) {
 }  // namespace
 }  // namespace MNIST_TRAIN_ISA
 }  // namespace mnist_train
+
+#endif  // MNIST_TRAIN_KERNELS_MATMUL_INL_H_

@@ -1,4 +1,10 @@
 // Optimizer updates (PyTorch's rules), element by element; matrices are divided among threads as their gradients are.
+#ifndef MNIST_TRAIN_KERNELS_OPTIMIZERS_INL_H_
+#define MNIST_TRAIN_KERNELS_OPTIMIZERS_INL_H_
+
+#include "kernels.h"
+#include "partition-inl.h"
+
 namespace mnist_train {
 namespace MNIST_TRAIN_ISA {
 namespace {
@@ -56,3 +62,5 @@ void adam(const AdamArgs& args, Slice slice) {
 }  // namespace
 }  // namespace MNIST_TRAIN_ISA
 }  // namespace mnist_train
+
+#endif  // MNIST_TRAIN_KERNELS_OPTIMIZERS_INL_H_

@@ -1,5 +1,10 @@
 // How outputs are divided among the parts of a slice. Parts begin at multiples of 16 floats, whatever the vector width:
 // a cache line has one writer, and the same elements meet the same part in every kernel of a layer.
+#ifndef MNIST_TRAIN_KERNELS_PARTITION_INL_H_
+#define MNIST_TRAIN_KERNELS_PARTITION_INL_H_
+
+#include "kernels.h"
+
 namespace mnist_train {
 namespace MNIST_TRAIN_ISA {
 namespace {
@@ -35,3 +40,5 @@ inline Block share_matrix(size_t rows, size_t columns, Slice slice) {
 }  // namespace
 }  // namespace MNIST_TRAIN_ISA
 }  // namespace mnist_train
+
+#endif  // MNIST_TRAIN_KERNELS_PARTITION_INL_H_

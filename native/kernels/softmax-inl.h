@@ -1,4 +1,11 @@
 // Softmax and its gradient, row by row. Exponentials are vectors; sums run along the row, one addition after the other.
+#ifndef MNIST_TRAIN_KERNELS_SOFTMAX_INL_H_
+#define MNIST_TRAIN_KERNELS_SOFTMAX_INL_H_
+
+#include "kernels.h"
+#include "math-inl.h"
+#include "partition-inl.h"
+
 namespace mnist_train {
 namespace MNIST_TRAIN_ISA {
 namespace {
@@ -52,3 +59,5 @@ void softmax_backward(const SoftmaxBackwardArgs& args, Slice slice) {
 }  // namespace
 }  // namespace MNIST_TRAIN_ISA
 }  // namespace mnist_train
+
+#endif  // MNIST_TRAIN_KERNELS_SOFTMAX_INL_H_
