@@ -1,0 +1,63 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+
+/** Runs a fixture in a process of its own. The fixtures use the built package. */
+async function run(fixture: string, args: string[] = [], flags: string[] = []) {
+  const file = join(import.meta.dirname, 'fixtures', fixture);
+  const child = spawn(process.execPath, [...flags, file, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  let stdout = '';
+  let stderr = '';
+  child.stdout.on('data', (chunk) => {
+    stdout += chunk;
+  });
+  child.stderr.on('data', (chunk) => {
+    stderr += chunk;
+  });
+  const [code, signal] = await once(child, 'close');
+  return { code, signal, stdout, stderr };
+}
+
+describe('a process that ends while it trains', () => {
+  it('exits with its own status after process.exit()', async () => {
+    expect(await run('exit.mjs', ['exit'])).toMatchObject({ code: 7, signal: null, stderr: '' });
+  });
+
+  it('reports an uncaught error as usual', async () => {
+    const { code, signal, stderr } = await run('exit.mjs', ['throw']);
+    expect({ code, signal }).toEqual({ code: 1, signal: null });
+    expect(stderr).toContain('on purpose');
+  });
+
+  it('dies of the signal that it was sent, and of no other', async () => {
+    expect(await run('exit.mjs', ['signal'])).toMatchObject({ code: null, signal: 'SIGTERM' });
+  });
+});
+
+describe('worker threads', () => {
+  it('train side by side, may be terminated in mid-run, and leave the main thread working', async () => {
+    const { code, signal, stdout, stderr } = await run('workers.mjs');
+    expect({ code, signal, stderr }).toEqual({ code: 0, signal: null, stderr: '' });
+    expect(JSON.parse(stdout)).toEqual({ stopped: 'aborted', length: 30 });
+  });
+});
+
+describe('the event loop', () => {
+  it('serves timers, the thread pool and predictions while a native run is in flight', async () => {
+    const { code, stdout, stderr } = await run('event-loop.mjs');
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    const { stillRunning, stopped, total, batch } = JSON.parse(stdout);
+    expect({ stillRunning, stopped, batch }).toEqual({ stillRunning: true, stopped: 'aborted', batch: 1000 });
+    expect(total).toBeCloseTo(1, 5);
+  });
+});
+
+describe('memory', () => {
+  it('does not grow when models are created, trained and dropped', async () => {
+    const { code, stdout, stderr } = await run('churn.mjs', [], ['--expose-gc']);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    // A cycle holds about 3 MB in the addon: 400 leaked ones would be over 1,000 MB.
+    expect(JSON.parse(stdout).growth).toBeLessThan(100);
+  });
+});
