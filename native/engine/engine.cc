@@ -67,9 +67,14 @@ bool Engine::publish() {
   return true;
 }
 
-std::shared_ptr<AlignedMemory> Engine::published() {
-  std::lock_guard<std::mutex> lock(published_mutex_);
-  return published_;
+Engine::Published::Published(Engine* engine) : engine_(engine) {
+  std::lock_guard<std::mutex> lock(engine->published_mutex_);
+  block_ = engine->published_;
+}
+
+Engine::Published::~Published() {
+  std::lock_guard<std::mutex> lock(engine_->published_mutex_);
+  block_.reset();
 }
 
 const char* Engine::check(const Run& run) const {
@@ -103,7 +108,7 @@ const char* Engine::check(const Run& run) const {
 struct Engine::Advance {
   Engine* engine;
   Run* run;
-  std::shared_ptr<AlignedMemory> parameters;  // for evaluation
+  const Published& parameters;  // for evaluation
   Clock::time_point deadline;
   bool stop[2];
 };
@@ -111,8 +116,11 @@ struct Engine::Advance {
 void Engine::advance(Run* run, double milliseconds) {
   const auto duration =
       std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double, std::milli>(milliseconds));
-  Advance advance = {this, run, published(), Clock::now() + duration, {false, false}};
-  team_->run(&Engine::advance_member, &advance);
+  {
+    const Published parameters(this);
+    Advance advance = {this, run, parameters, Clock::now() + duration, {false, false}};
+    team_->run(&Engine::advance_member, &advance);
+  }
   if (run->section == kTrainSection) publish();
 }
 
@@ -131,7 +139,7 @@ void Engine::advance_member(size_t member, void* argument) {
   context.program = &engine.program_;
   context.kernels = engine.kernels_;
   for (size_t region = 0; region < kRegionCount; region++) context.regions[region] = engine.regions_[region].data();
-  if (run.section == kEvaluateSection) context.regions[kParameters] = advance.parameters->data();
+  if (run.section == kEvaluateSection) context.regions[kParameters] = advance.parameters.data();
   context.data = run.data ? &run.data->view : nullptr;
   float* scratch = reinterpret_cast<float*>(engine.scratch_.data()) + member * engine.scratch_stride_;
   const Slice slice = {member, engine.team_->members(), scratch};
@@ -171,7 +179,7 @@ struct Engine::Inference {
   size_t rows;
   float* output;
   char* memory;  // the infer region
-  std::shared_ptr<AlignedMemory> parameters;
+  const Published& parameters;
 };
 
 void Engine::infer(const Inference& inference, Slice slice, Barrier* barrier) {
@@ -179,7 +187,7 @@ void Engine::infer(const Inference& inference, Slice slice, Barrier* barrier) {
   StepContext context = {};
   context.program = &program_;
   context.kernels = kernels_;
-  context.regions[kParameters] = inference.parameters->data();
+  context.regions[kParameters] = inference.parameters.data();
   context.regions[kInfer] = inference.memory;
   const Buffer& input = context.buffer(section.input);
   const Buffer& output = context.buffer(section.output);
@@ -209,12 +217,14 @@ void Engine::infer_member(size_t member, void* argument) {
 }
 
 void Engine::infer_on_team(const uint8_t* bytes, const float* floats, size_t rows, float* output) {
-  Inference inference = {this, bytes, floats, rows, output, regions_[kInfer].data(), published()};
+  const Published parameters(this);
+  Inference inference = {this, bytes, floats, rows, output, regions_[kInfer].data(), parameters};
   team_->run(&Engine::infer_member, &inference);
 }
 
 void Engine::infer_alone(const uint8_t* bytes, const float* floats, size_t rows, float* output) {
-  const Inference inference = {this, bytes, floats, rows, output, infer_alone_.data(), published()};
+  const Published parameters(this);
+  const Inference inference = {this, bytes, floats, rows, output, infer_alone_.data(), parameters};
   infer(inference, {0, 1, reinterpret_cast<float*>(scratch_alone_.data())}, nullptr);
 }
 

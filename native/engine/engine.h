@@ -67,12 +67,25 @@ class Engine {
   void infer_alone(const uint8_t* bytes, const float* floats, size_t rows, float* output);
 
  private:
+  // Holds the parameters published last for as long as it lives. It lets go of them under the mutex, so that publish()
+  // can tell whether a block has readers left.
+  class Published {
+   public:
+    explicit Published(Engine* engine);
+    ~Published();
+    Published(const Published&) = delete;
+    Published& operator=(const Published&) = delete;
+    char* data() const { return block_->data(); }
+
+   private:
+    Engine* const engine_;
+    std::shared_ptr<AlignedMemory> block_;
+  };
   struct Inference;
   struct Advance;
   static void advance_member(size_t member, void* argument);
   static void infer_member(size_t member, void* argument);
   void infer(const Inference& inference, Slice slice, Barrier* barrier);
-  std::shared_ptr<AlignedMemory> published();
 
   Program program_;
   const KernelTable* kernels_ = nullptr;
