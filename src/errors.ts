@@ -23,17 +23,19 @@ export class MnistTrainError extends Error {
   }
 }
 
-/** Shows a value the way an error message wants it: short, with its type. */
+/** Shows a value the way an error message wants it: short, with its type. Safe on anything, parsed JSON included. */
 export function describeValue(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 57)}...` : value);
   if (typeof value === 'function') return 'a function';
-  if (Array.isArray(value))
-    return `an array [${value.slice(0, 8).map(String).join(', ')}${value.length > 8 ? ', ...' : ''}]`;
-  if (ArrayBuffer.isView(value))
-    return `${value.constructor.name} of ${(value as Uint8Array).length ?? value.byteLength} elements`;
-  if (typeof value === 'object' && value !== null)
-    return `an object of type ${value.constructor?.name ?? 'null prototype'}`;
-  return String(value);
+  if (typeof value !== 'object' || value === null) return String(value);
+  if (Array.isArray(value)) {
+    const items = value.slice(0, 8).map((item) => (typeof item === 'object' && item !== null ? '...' : String(item)));
+    return `an array [${items.join(', ')}${value.length > 8 ? ', ...' : ''}]`;
+  }
+  const { name } = (Object.getPrototypeOf(value)?.constructor as { name?: unknown } | undefined) ?? {};
+  const type = typeof name === 'string' ? name : 'unknown';
+  if (ArrayBuffer.isView(value)) return `${type} of ${(value as Uint8Array).length ?? value.byteLength} elements`;
+  return `an object of type ${type}`;
 }
 
 /**

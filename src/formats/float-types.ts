@@ -1,0 +1,31 @@
+/**
+ * The floating-point types of tensor files, little-endian, read as numbers. Float64 is not rounded here: storing the
+ * number in a Float32Array does it.
+ */
+
+export const DTYPE_BYTES: Readonly<Record<string, number>> = { F64: 8, F32: 4, F16: 2, BF16: 2 };
+
+export const FLOAT_READERS: Readonly<Record<string, (view: DataView, offset: number) => number>> = {
+  F64: (view, offset) => view.getFloat64(offset, true),
+  F32: (view, offset) => view.getFloat32(offset, true),
+  F16: (view, offset) => halfToNumber(view.getUint16(offset, true)),
+  BF16: (view, offset) => brainToNumber(view.getUint16(offset, true)),
+};
+
+/** IEEE 754 binary16: 1 sign, 5 exponent and 10 fraction bits. */
+function halfToNumber(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >> 10) & 0x1f;
+  const fraction = bits & 0x3ff;
+  if (exponent === 0) return sign * fraction * 2 ** -24;
+  if (exponent === 0x1f) return fraction === 0 ? sign * Infinity : Number.NaN;
+  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+}
+
+const scratch = new DataView(new ArrayBuffer(4));
+
+/** bfloat16 is the upper half of a float32. */
+function brainToNumber(bits: number): number {
+  scratch.setUint32(0, bits << 16);
+  return scratch.getFloat32(0);
+}

@@ -1,0 +1,14 @@
+import { expected } from '../errors.js';
+import { categoricalCrossentropy } from './categorical-crossentropy.js';
+import type { Loss } from './loss.js';
+import { meanSquaredError } from './mean-squared-error.js';
+
+const LOSSES = { categoricalCrossentropy, meanSquaredError };
+export type LossName = keyof typeof LOSSES;
+
+/** A loss by name, with its default options, or as it is. Throws ERR_ARGUMENT. */
+export function resolveLoss(loss: LossName | Loss): Loss {
+  if (typeof loss === 'string' && Object.hasOwn(LOSSES, loss)) return LOSSES[loss]();
+  if (typeof loss === 'object' && loss !== null && typeof loss.lower === 'function') return loss;
+  throw expected(`one of ${Object.keys(LOSSES).join(', ')} or a loss made by their functions`, 'loss', loss);
+}

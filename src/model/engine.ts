@@ -1,0 +1,247 @@
+import type { Backend, BoundData, RunOptions, RunResult, Samples, Session } from '../backends/backend.js';
+import { selectBackend } from '../backends/select.js';
+import { checkInteger, checkOneOf, MnistTrainError } from '../errors.js';
+import type { BufferName } from '../program/ops.js';
+import type { Program } from '../program/program.js';
+import { linkedController } from './abort.js';
+import type { Capacities } from './lower.js';
+
+const BACKEND_CHOICES = ['auto', 'native', 'js'] as const;
+/** auto: native where it loads, else TypeScript. A backend object is taken as it is. */
+export type BackendChoice = (typeof BACKEND_CHOICES)[number] | Backend;
+
+export interface EngineOptions {
+  /** Where the arithmetic runs; default auto. */
+  backend?: BackendChoice;
+  /** Threads of the native backend, from 1 to 256; default: the backend's own choice. They never change results. */
+  threads?: number;
+}
+
+/** Checks the backend and threads of an options object. Throws ERR_ARGUMENT. */
+export function checkEngineOptions({ backend, threads }: EngineOptions): EngineOptions {
+  if (typeof backend === 'object' ? backend === null || typeof backend.open !== 'function' : backend !== undefined) {
+    checkOneOf(backend, 'backend', BACKEND_CHOICES);
+  }
+  if (threads !== undefined) checkInteger(threads, 'threads', 1, 256);
+  return { backend, threads };
+}
+
+export interface Run {
+  data: BoundData;
+  order: Uint32Array;
+  batchSize: number;
+  /** A row per step; null for zeros (evaluation uses none). */
+  scalars: Float32Array | null;
+  options: RunOptions;
+}
+
+interface OpenSession {
+  session: Session;
+  program: Program;
+  capacities: Capacities;
+  /** Calls in flight. A retired session is disposed of when the last of them ends. */
+  users: number;
+  retired: boolean;
+}
+
+/**
+ * Enough for one call to be cut into few steps, and few enough samples for their activations to stay in the cache.
+ * Results do not depend on it.
+ */
+export const INFER_CAPACITY = 256;
+
+/**
+ * Owns a model's weights and optimizer slots. They live here until the first call that computes opens a session; from
+ * then on the session's are the ones that count. When a call needs a section or a batch size that the open session
+ * lacks, a new one takes over parameters and slots. Runs take turns; inference may go on beside a run.
+ */
+export class Engine {
+  readonly #lower: (capacities: Capacities) => Program;
+  /** Parameters and slots while no session is open. */
+  readonly #values: Map<BufferName, Float32Array>;
+  readonly #parameters: ReadonlySet<BufferName>;
+  #choice: EngineOptions;
+  #backend: Backend | null = null;
+  #open: OpenSession | null = null;
+  #lastTurn: Promise<void> = Promise.resolve();
+  #waiting = 0;
+  #running = false;
+  readonly #disposal = new AbortController();
+
+  constructor(
+    parameters: ReadonlyMap<BufferName, Float32Array>,
+    choice: EngineOptions,
+    lower: (capacities: Capacities) => Program,
+  ) {
+    this.#values = new Map(parameters);
+    this.#parameters = new Set(parameters.keys());
+    this.#choice = choice;
+    this.#lower = lower;
+  }
+
+  /** True while somebody has the turn or waits for it. */
+  get busy(): boolean {
+    return this.#waiting > 0;
+  }
+
+  get disposed(): boolean {
+    return this.#disposal.signal.aborted;
+  }
+
+  get backend(): Backend {
+    const { backend = 'auto' } = this.#choice;
+    const chosen = this.#backend ?? (typeof backend === 'object' ? backend : selectBackend(backend));
+    this.#backend = chosen;
+    return chosen;
+  }
+
+  get threads(): number {
+    return this.backend.name === 'js' ? 1 : (this.#choice.threads ?? this.backend.defaultThreads);
+  }
+
+  /** Starts anew with what the lowering gives now: slots are forgotten, parameters stay. Not while busy. */
+  reconfigure(choice: EngineOptions): void {
+    this.#close();
+    for (const name of this.#values.keys()) if (!this.#parameters.has(name)) this.#values.delete(name);
+    if (choice.backend !== undefined) this.#backend = null;
+    this.#choice = {
+      backend: choice.backend ?? this.#choice.backend,
+      threads: choice.threads ?? this.#choice.threads,
+    };
+  }
+
+  /** A copy of a parameter. Throws ERR_STATE while a run is in flight. */
+  read(parameter: BufferName): Float32Array {
+    this.#checkIdle('read');
+    return this.#open ? this.#open.session.read(parameter) : this.#values.get(parameter)!.slice();
+  }
+
+  /** Overwrites a parameter, whole. Throws ERR_STATE while a run is in flight. */
+  write(parameter: BufferName, values: Float32Array): void {
+    this.#checkIdle('written');
+    if (this.#open) this.#open.session.write(parameter, values);
+    else this.#values.set(parameter, values.slice());
+  }
+
+  bind(samples: Samples): BoundData {
+    this.#checkAlive();
+    return this.backend.bind(samples);
+  }
+
+  /**
+   * Runs a section. Call it in a turn: a session takes one run at a time. `dispose` aborts it, also when it came while the
+   * run waited for its turn.
+   */
+  async run(section: 'train' | 'evaluate', { data, order, batchSize, scalars, options }: Run): Promise<RunResult> {
+    if (this.disposed) {
+      return { steps: 0, samples: 0, lossSum: 0, correct: 0, metrics: new Float64Array(0), aborted: true };
+    }
+    const open = this.#ensure({ train: 0, evaluate: 0, infer: INFER_CAPACITY, [section]: batchSize });
+    const steps = Math.ceil(order.length / batchSize);
+    const plan = { batchSize, scalars: scalars ?? new Float32Array(steps * open.program.scalars.length) };
+    const { controller, unlink } = linkedController(options.signal, this.#disposal.signal);
+    const runOptions = { ...options, signal: controller.signal };
+    this.#running = true;
+    try {
+      return await this.#using(open, () => open.session.run(section, data, order, plan, runOptions));
+    } finally {
+      this.#running = false;
+      unlink();
+    }
+  }
+
+  async infer(inputs: Uint8Array | Float32Array): Promise<Float32Array> {
+    const open = this.#ensure({ train: 0, evaluate: 0, infer: INFER_CAPACITY });
+    return this.#using(open, () => open.session.infer(inputs));
+  }
+
+  inferSync(inputs: Uint8Array | Float32Array, outputs: Float32Array): void {
+    this.#ensure({ train: 0, evaluate: 0, infer: INFER_CAPACITY }).session.inferSync(inputs, outputs);
+  }
+
+  /** Calls `work` when every run before it has ended; those after it wait. */
+  async inTurn<T>(work: () => T | Promise<T>): Promise<T> {
+    const before = this.#lastTurn;
+    let endTurn = () => {};
+    this.#lastTurn = new Promise((resolve) => {
+      endTurn = resolve;
+    });
+    this.#waiting++;
+    await before;
+    try {
+      return await work();
+    } finally {
+      this.#waiting--;
+      endTurn();
+    }
+  }
+
+  /** Ends a run in flight after its step, and frees the session as soon as nothing runs in it. Idempotent. */
+  dispose(): void {
+    if (this.disposed) return;
+    this.#disposal.abort();
+    if (this.#open) this.#retire(this.#open);
+    this.#open = null;
+  }
+
+  #checkAlive(): void {
+    if (this.disposed) throw new MnistTrainError('ERR_STATE', 'The model was disposed of. Make or load a new one.');
+  }
+
+  #checkIdle(verb: string): void {
+    this.#checkAlive();
+    if (this.#running) {
+      throw new MnistTrainError(
+        'ERR_STATE',
+        `Weights cannot be ${verb} in the middle of a run. Use onEpochEnd, or wait for fit or evaluate to end.`,
+      );
+    }
+  }
+
+  /** The open session, or a new one where it does not offer what is needed. */
+  #ensure(needed: Capacities): OpenSession {
+    this.#checkAlive();
+    const had = this.#open?.capacities ?? { train: 0, evaluate: 0, infer: 0 };
+    if (this.#open && needed.train <= had.train && needed.evaluate <= had.evaluate) return this.#open;
+    const capacities = {
+      train: Math.max(needed.train, had.train),
+      evaluate: Math.max(needed.evaluate, had.evaluate),
+      infer: needed.infer,
+    };
+    const program = this.#lower(capacities);
+    const session = this.backend.open(program, { threads: this.threads });
+    this.#close();
+    for (const { name, role } of program.buffers) {
+      const values = role === 'parameter' || role === 'slot' ? this.#values.get(name) : undefined;
+      if (values) session.write(name, values);
+    }
+    this.#open = { session, program, capacities, users: 0, retired: false };
+    return this.#open;
+  }
+
+  /** Takes parameters and slots back from the open session. */
+  #close(): void {
+    const open = this.#open;
+    if (!open) return;
+    for (const { name, role } of open.program.buffers) {
+      if (role === 'parameter' || role === 'slot') this.#values.set(name, open.session.read(name));
+    }
+    this.#open = null;
+    this.#retire(open);
+  }
+
+  #retire(open: OpenSession): void {
+    open.retired = true;
+    if (open.users === 0) open.session.dispose();
+  }
+
+  async #using<T>(open: OpenSession, work: () => Promise<T>): Promise<T> {
+    open.users++;
+    try {
+      return await work();
+    } finally {
+      open.users--;
+      if (open.retired && open.users === 0) open.session.dispose();
+    }
+  }
+}

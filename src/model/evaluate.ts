@@ -1,0 +1,47 @@
+import type { BoundData, RunProgress } from '../backends/backend.js';
+import type { Loss } from '../losses/loss.js';
+import type { Engine } from './engine.js';
+
+export const EVALUATION_BATCH_SIZE = 256;
+
+/** Means over samples. */
+export interface Means {
+  loss: number;
+  /** Only with losses on classes. */
+  accuracy?: number;
+}
+
+/** Loss and accuracy over some samples; null when the signal came first. */
+export async function evaluate(
+  engine: Engine,
+  loss: Loss,
+  {
+    data,
+    order,
+    batchSize = EVALUATION_BATCH_SIZE,
+    signal,
+  }: {
+    data: BoundData;
+    order: Uint32Array;
+    batchSize?: number;
+    signal?: AbortSignal;
+  },
+): Promise<Means | null> {
+  if (signal?.aborted) return null;
+  const rows = Math.min(batchSize, order.length);
+  const request = { data, order, batchSize: rows, scalars: null, options: { signal } };
+  const run = await engine.inTurn(() => engine.run('evaluate', request));
+  return run.aborted ? null : meansOf(run, loss);
+}
+
+/** The numbers from `start` to `end` - 1. */
+export function indices(start: number, end: number): Uint32Array {
+  const order = new Uint32Array(end - start);
+  for (let index = 0; index < order.length; index++) order[index] = start + index;
+  return order;
+}
+
+export function meansOf({ samples, lossSum, correct }: RunProgress, loss: Loss): Means {
+  const mean = lossSum / samples;
+  return loss.targets === 'classes' ? { loss: mean, accuracy: correct / samples } : { loss: mean };
+}

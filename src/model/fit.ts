@@ -1,0 +1,184 @@
+import type { BoundData, RunProgress, RunResult } from '../backends/backend.js';
+import { MnistTrainError } from '../errors.js';
+import type { Loss } from '../losses/loss.js';
+import type { Optimizer, OptimizerState } from '../optimizers/optimizer.js';
+import { METRICS_PER_STEP } from '../program/program.js';
+import { RandomPurpose, shuffle } from '../random.js';
+import { scheduleAt } from '../schedules/schedule.js';
+import { linkedController } from './abort.js';
+import type { Engine } from './engine.js';
+import { evaluate, indices, meansOf } from './evaluate.js';
+import { type FitOptions, type FitPlan, planFit } from './fit-plan.js';
+import { type EpochResult, type History, makeHistory } from './history.js';
+import type { LabelledSamples } from './samples.js';
+import type { Stack } from './stack.js';
+
+/** What a compiled model carries from one fit to the next. */
+export interface Training {
+  loss: Loss;
+  optimizer: Optimizer;
+  state: OptimizerState;
+}
+
+export interface FitContext {
+  engine: Engine;
+  stack: Stack;
+  training: Training;
+  seed: number;
+  /** Epochs begun since the model was made; the fit counts on. */
+  epochs: { done: number };
+}
+
+/** Trains; see `Sequential.fit`. */
+export async function trainModel(
+  context: FitContext,
+  data: LabelledSamples,
+  options: FitOptions | undefined,
+): Promise<History> {
+  const { engine, training, stack } = context;
+  const plan = planFit(stack, training.loss, data, options);
+  const { samples, validation } = plan;
+  const bound = engine.bind(samples);
+  try {
+    if (!validation || validation === samples) return await runEpochs(context, plan, bound, bound);
+    const boundValidation = engine.bind(validation);
+    try {
+      return await runEpochs(context, plan, bound, boundValidation);
+    } finally {
+      boundValidation.dispose();
+    }
+  } finally {
+    bound.dispose();
+  }
+}
+
+async function runEpochs(
+  context: FitContext,
+  plan: FitPlan,
+  bound: BoundData,
+  boundValidation: BoundData,
+): Promise<History> {
+  const { engine, training, epochs } = context;
+  const { validation, signal } = plan;
+  const validationOrder = validation && indices(plan.validationStart, validation.count);
+  const results: EpochResult[] = [];
+  const last = epochs.done + plan.epochs;
+  let trainSeconds = 0;
+  for (let place = 0; place < plan.epochs; place++) {
+    if (signal?.aborted || engine.disposed) return makeHistory(results, trainSeconds, 'aborted');
+    const { result, interrupted } = await trainEpoch(context, plan, bound, place, last);
+    trainSeconds += result.seconds;
+    if (interrupted) return makeHistory(results, trainSeconds, 'aborted');
+    let validated = true;
+    if (validationOrder) {
+      const means = await evaluate(engine, training.loss, { data: boundValidation, order: validationOrder, signal });
+      if (means) {
+        result.validationLoss = means.loss;
+        if (means.accuracy !== undefined) result.validationAccuracy = means.accuracy;
+      } else {
+        validated = false;
+      }
+    }
+    results.push(result);
+    await plan.onEpochEnd?.(result);
+    if (!validated) return makeHistory(results, trainSeconds, 'aborted');
+  }
+  return makeHistory(results, trainSeconds, 'completed');
+}
+
+/** One pass over the data, `place` in this fit. Only steps that were done count for the optimizer. */
+async function trainEpoch(
+  { engine, training, epochs, seed }: FitContext,
+  plan: FitPlan,
+  data: BoundData,
+  place: number,
+  last: number,
+): Promise<{ result: EpochResult; interrupted: boolean }> {
+  const { batchSize } = plan;
+  const epoch = epochs.done + 1;
+  const scalars = scalarRows(training, plan, place * plan.steps);
+  const watched = watch(plan.signal, plan.onProgress && reporter(plan, training.loss, epoch, last));
+  // The clock starts with the turn: waiting for somebody's evaluation is not training time.
+  const { run, seconds } = await engine.inTurn(async () => {
+    const start = performance.now();
+    try {
+      const order = indices(0, plan.trainCount);
+      if (plan.shuffle) shuffle(order, seed, RandomPurpose.shuffle, epochs.done);
+      const run = await engine.run('train', { data, order, batchSize, scalars, options: watched });
+      return { run, seconds: (performance.now() - start) / 1000 };
+    } finally {
+      watched.end();
+    }
+  });
+  for (let step = 0; step < run.steps; step++) training.state = training.optimizer.advance(training.state);
+  if (run.steps > 0) epochs.done = epoch;
+  watched.rethrow();
+  checkLosses(run, epoch, plan.steps);
+  return { result: { epoch, ...meansOf(run, training.loss), seconds }, interrupted: run.aborted };
+}
+
+/** What the host supplies to every step of an epoch, a row each. */
+function scalarRows({ optimizer, state }: Training, plan: FitPlan, firstStep: number): Float32Array {
+  const columns = optimizer.scalarNames.length;
+  const rows = new Float32Array(plan.steps * columns);
+  const steps = plan.epochs * plan.steps;
+  for (let step = 0, current = state; step < plan.steps; step++) {
+    const rate = scheduleAt(optimizer.learningRate, current.step, { step: firstStep + step, steps });
+    current = optimizer.advance(current);
+    rows.set(optimizer.scalarsAt(current, rate), step * columns);
+  }
+  return rows;
+}
+
+function reporter(plan: FitPlan, loss: Loss, epoch: number, epochs: number): (progress: RunProgress) => void {
+  return (progress) =>
+    plan.onProgress?.({
+      epoch,
+      epochs,
+      step: progress.steps,
+      steps: plan.steps,
+      samples: progress.samples,
+      count: plan.trainCount,
+      ...meansOf(progress, loss),
+    });
+}
+
+/**
+ * Run options that end the run early when the caller's signal does, when a loss is not finite any more (the rest of the
+ * epoch would be wasted), or when the caller's callback throws; `rethrow` brings that error out after the run.
+ */
+function watch(signal: AbortSignal | undefined, report: ((progress: RunProgress) => void) | undefined) {
+  const { controller, unlink } = linkedController(signal);
+  let failure: { error: unknown } | null = null;
+  return {
+    signal: controller.signal,
+    onProgress: (progress: RunProgress) => {
+      if (failure) return;
+      if (!Number.isFinite(progress.lossSum)) controller.abort();
+      else if (progress.samples > 0) {
+        try {
+          report?.(progress);
+        } catch (error) {
+          failure = { error };
+          controller.abort();
+        }
+      }
+    },
+    end: unlink,
+    rethrow: () => {
+      if (failure) throw failure.error;
+    },
+  };
+}
+
+function checkLosses({ metrics, steps }: RunResult, epoch: number, planned: number): void {
+  for (let step = 0; step < steps; step++) {
+    const loss = metrics[step * METRICS_PER_STEP];
+    if (Number.isFinite(loss)) continue;
+    throw new MnistTrainError(
+      'ERR_NON_FINITE',
+      `Expected a finite loss in epoch ${epoch}, step ${step + 1} of ${planned}, received ${loss}. ` +
+        'Lower the learning rate or scale the inputs; the weights are those of that moment.',
+    );
+  }
+}

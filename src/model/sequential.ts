@@ -1,0 +1,393 @@
+import { createHash } from 'node:crypto';
+import { endianness } from 'node:os';
+import type { BackendName, Isa } from '../backends/backend.js';
+import { checkInteger, expected, MnistTrainError } from '../errors.js';
+import type { Layer, LayerConfig } from '../layers/layer.js';
+import type { Loss } from '../losses/loss.js';
+import { type LossName, resolveLoss } from '../losses/resolve.js';
+import type { Optimizer } from '../optimizers/optimizer.js';
+import { type OptimizerName, resolveOptimizer } from '../optimizers/resolve.js';
+import { checkOptions, checkSignal, type OptionNames } from '../options.js';
+import { type Program, sizeOf } from '../program/program.js';
+import { checkEngineOptions, Engine, type EngineOptions, INFER_CAPACITY } from './engine.js';
+import { EVALUATION_BATCH_SIZE, evaluate, indices } from './evaluate.js';
+import { type Training, trainModel } from './fit.js';
+import type { FitOptions } from './fit-plan.js';
+import type { History } from './history.js';
+import { lowerModel } from './lower.js';
+import { type LabelledSamples, type PredictInputs, readInputs, readSamples } from './samples.js';
+import {
+  checkModelFields,
+  FORMAT_VERSION,
+  isReservedKey,
+  type ModelConfig,
+  readModel,
+  saveModel,
+} from './serialization.js';
+import { buildStack, initialWeights, type Stack } from './stack.js';
+import { summarize } from './summary.js';
+
+export interface SequentialOptions extends EngineOptions {
+  /** The shape of one sample, row-major, channels last: [28, 28, 1], or [784]. */
+  inputShape: readonly number[];
+  /**
+   * Decides the first weights and the order of samples, a whole number from 0 to 2^53 - 1; default 0. The same seed, data
+   * and options give the same weights to the bit, on every processor and with any number of threads.
+   */
+  seed?: number;
+  /** For people; default "sequential". */
+  name?: string;
+  /** One per output, saved with the model. `fit` takes them from the data set where there are none. */
+  classNames?: readonly string[];
+}
+
+export interface CompileOptions extends EngineOptions {
+  optimizer: OptimizerName | Optimizer;
+  loss: LossName | Loss;
+}
+
+export interface EvaluateOptions {
+  /** Samples per step, default 256. Changes speed only, not the result. */
+  batchSize?: number;
+  signal?: AbortSignal;
+}
+
+export interface Evaluation {
+  /** The mean over the samples. */
+  loss: number;
+  /** Only with losses on classes. */
+  accuracy?: number;
+  count: number;
+}
+
+const SEQUENTIAL_OPTIONS: OptionNames<SequentialOptions> = {
+  inputShape: true,
+  seed: true,
+  name: true,
+  classNames: true,
+  backend: true,
+  threads: true,
+};
+const COMPILE_OPTIONS: OptionNames<CompileOptions> = { optimizer: true, loss: true, backend: true, threads: true };
+const LOAD_OPTIONS: OptionNames<EngineOptions> = { backend: true, threads: true };
+
+/** With a signal, prediction looks at it between portions of this many samples. */
+const PREDICTION_PORTION = 4096;
+
+interface Parts {
+  stack: Stack;
+  weights: readonly Float32Array[];
+  name: string;
+  seed: number;
+  classNames?: readonly string[];
+  metadata?: Record<string, string>;
+  engineOptions: EngineOptions;
+}
+
+/** A model of layers one after the other. Made by `sequential` and `loadModel`. */
+export class Sequential {
+  readonly name: string;
+  readonly seed: number;
+  /** Text that came with the model's file; `save` writes it again. */
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly #stack: Stack;
+  readonly #engine: Engine;
+  readonly #epochs = { done: 0 };
+  #classNames: readonly string[] | undefined;
+  #training: Training | null = null;
+  #fitting = false;
+
+  /** Use `sequential` or `loadModel`. */
+  constructor(parts: Parts) {
+    this.name = parts.name;
+    this.seed = parts.seed;
+    this.metadata = Object.freeze({ ...parts.metadata });
+    this.#stack = parts.stack;
+    this.#classNames = parts.classNames && [...parts.classNames];
+    this.#engine = new Engine(
+      new Map(parts.stack.parameters.map(({ name }, index) => [name, parts.weights[index]])),
+      parts.engineOptions,
+      (capacities) => this.#stackProgram(capacities.train, capacities.evaluate, capacities.infer),
+    );
+  }
+
+  /** The shape of one sample. */
+  get inputShape(): readonly number[] {
+    return this.#stack.inputShape;
+  }
+
+  /** The shape of one prediction. */
+  get outputShape(): readonly number[] {
+    return this.#stack.outputShape;
+  }
+
+  get classNames(): readonly string[] | undefined {
+    return this.#classNames;
+  }
+
+  /** The layers' options, in order. */
+  get layers(): readonly LayerConfig[] {
+    return this.#stack.layers.filter(({ index }) => index !== null).map(({ layer }) => layer.config);
+  }
+
+  /** Where the arithmetic runs. Chooses the backend when that has not happened yet: throws ERR_NATIVE_LOAD. */
+  get backend(): { name: BackendName; isa: Isa | null; threads: number } {
+    const { backend, threads } = this.#engine;
+    return { name: backend.name, isa: backend.isa, threads };
+  }
+
+  /**
+   * Says how to train. Needed before `fit` and `evaluate`, not for prediction. Compiling again keeps the weights and starts
+   * the optimizer anew. `backend` and `threads` replace those that the model was made with.
+   *
+   * Throws ERR_ARGUMENT for unknown options and for a loss that does not go with the last layer, ERR_STATE during fit
+   * or evaluate.
+   */
+  compile(options: CompileOptions): void {
+    const checked = checkOptions(options, 'compile', COMPILE_OPTIONS);
+    const optimizer = resolveOptimizer(checked.optimizer);
+    const loss = resolveLoss(checked.loss);
+    const engineOptions = checkEngineOptions(checked);
+    loss.checkOutput(this.#stack.outputSize, this.#stack.outputActivation);
+    this.#checkNotFitting('compile');
+    if (this.#engine.busy) throw new MnistTrainError('ERR_STATE', 'Wait for evaluate to end before compile.');
+    this.#engine.reconfigure(engineOptions);
+    this.#training = { loss, optimizer, state: optimizer.initialState() };
+  }
+
+  /**
+   * Trains on mini-batches. Everything is checked before the first step; the promise rejects with ERR_ARGUMENT, ERR_SHAPE
+   * or ERR_DATA, naming the place, or with ERR_STATE before `compile` and during another fit.
+   *
+   * Epoch e takes the samples in an order that depends on the seed and e alone, and e counts on over several calls as the
+   * optimizer's state does: two epochs and then three give the bits of five. validationSplit takes the end of the data,
+   * before shuffling.
+   *
+   * When `signal` aborts, training ends after the step in flight and the promise resolves, with `stopped: 'aborted'`:
+   * what was learned up to then is there, and so is the history of the whole epochs. A signal that was aborted before is
+   * no exception: nothing is trained. An interrupted epoch is not taken up again; the next fit begins the one after it.
+   *
+   * Rejects with ERR_NON_FINITE, naming epoch and step, when a loss becomes NaN or infinite. Weights stay readable.
+   */
+  async fit(data: LabelledSamples, options?: FitOptions): Promise<History> {
+    const training = this.#compiled('fit');
+    this.#checkNotFitting('fit');
+    this.#fitting = true;
+    try {
+      const context = { engine: this.#engine, stack: this.#stack, training, seed: this.seed, epochs: this.#epochs };
+      const history = await trainModel(context, data, options);
+      if (training.loss.targets === 'classes') this.#classNames ??= data.classNames && [...data.classNames];
+      return history;
+    } finally {
+      this.#fitting = false;
+    }
+  }
+
+  /**
+   * Loss and accuracy on labelled samples. During a fit it waits for the epoch to end. Rejects with ERR_ABORTED when
+   * `signal` comes first, and as `fit` does for wrong data.
+   */
+  async evaluate(data: LabelledSamples, options?: EvaluateOptions): Promise<Evaluation> {
+    const { loss } = this.#compiled('evaluate');
+    const checked = checkOptions(options, 'evaluate', { batchSize: true, signal: true });
+    const batchSize = checkInteger(checked.batchSize ?? EVALUATION_BATCH_SIZE, 'batchSize', 1);
+    const signal = checkSignal(checked.signal);
+    const samples = readSamples(data, this.#stack, loss, 'data');
+    const bound = this.#engine.bind(samples);
+    try {
+      const order = indices(0, samples.count);
+      const means = await evaluate(this.#engine, loss, { data: bound, order, batchSize, signal });
+      if (!means) throw aborted('Evaluation', signal);
+      return { ...means, count: samples.count };
+    } finally {
+      bound.dispose();
+    }
+  }
+
+  /**
+   * The model's outputs, [count, outputs] row-major: probabilities after softmax. Rejects with ERR_ARGUMENT or ERR_SHAPE
+   * for wrong inputs, with ERR_ABORTED when `signal` comes first. May run during a fit, on the weights published last.
+   */
+  async predict(inputs: PredictInputs, options?: { signal?: AbortSignal }): Promise<Float32Array> {
+    const signal = checkSignal(checkOptions(options, 'predict', { signal: true }).signal);
+    const values = readInputs(inputs, this.#stack);
+    if (!signal) return this.#engine.infer(values);
+    const { inputSize, outputSize } = this.#stack;
+    const count = values.length / inputSize;
+    const outputs = new Float32Array(count * outputSize);
+    for (let first = 0; first < count; first += PREDICTION_PORTION) {
+      if (signal.aborted) throw aborted('Prediction', signal);
+      const portion = values.subarray(first * inputSize, (first + PREDICTION_PORTION) * inputSize);
+      outputs.set(await this.#engine.infer(portion), first * outputSize);
+    }
+    if (signal.aborted) throw aborted('Prediction', signal);
+    return outputs;
+  }
+
+  /**
+   * The same at once, on the calling thread: for a few samples, where crossing threads would take longer. Writes into
+   * `output` where given, of exactly [count, outputs], and returns it.
+   */
+  predictSync(inputs: PredictInputs, output?: Float32Array): Float32Array {
+    const values = readInputs(inputs, this.#stack);
+    const size = (values.length / this.#stack.inputSize) * this.#stack.outputSize;
+    if (output !== undefined && (!(output instanceof Float32Array) || output.length !== size)) {
+      throw expected(`a Float32Array of ${size} elements`, 'output', output, '', 'ERR_SHAPE');
+    }
+    const target = output ?? new Float32Array(size);
+    this.#engine.inferSync(values, target);
+    return target;
+  }
+
+  /** A table of layers, output shapes and parameter counts. */
+  summary(): string {
+    return summarize(this.name, this.#stack);
+  }
+
+  /** The number of trainable numbers. */
+  countParameters(): number {
+    return this.#stack.parameters.reduce((sum, { spec }) => sum + sizeOf(spec.shape), 0);
+  }
+
+  /**
+   * Copies of the parameters in layer order, weights before biases, in Keras's layout: weights are [inputs, units],
+   * row-major. Throws ERR_STATE while steps run; `onEpochEnd` is a good moment during a fit.
+   */
+  getWeights(): Float32Array[] {
+    return this.#stack.parameters.map(({ name }) => this.#engine.read(name));
+  }
+
+  /** Replaces the parameters, as `getWeights` gives them. Throws ERR_SHAPE, ERR_DATA, or ERR_STATE during a fit. */
+  setWeights(weights: readonly Float32Array[]): void {
+    this.#checkNotFitting('setWeights');
+    const { parameters } = this.#stack;
+    if (!Array.isArray(weights) || weights.length !== parameters.length) {
+      throw expected(
+        `a list of ${parameters.length} arrays, as getWeights gives them,`,
+        'weights',
+        weights,
+        '',
+        'ERR_SHAPE',
+      );
+    }
+    parameters.forEach(({ name, spec }, index) => {
+      const values = weights[index];
+      if (!(values instanceof Float32Array) || values.length !== sizeOf(spec.shape)) {
+        const what = `a Float32Array of [${spec.shape.join(', ')}]`;
+        throw expected(what, `weights[${index}] (${name})`, values, '', 'ERR_SHAPE');
+      }
+      const wrong = values.findIndex((value) => !Number.isFinite(value));
+      if (wrong >= 0) throw expected('a finite number', `weights[${index}][${wrong}]`, values[wrong], '', 'ERR_DATA');
+    });
+    parameters.forEach(({ name }, index) => {
+      this.#engine.write(name, weights[index]);
+    });
+  }
+
+  /** SHA-256, in hexadecimal, of the parameters' little-endian float32 bytes in the order and layout of `getWeights`. */
+  weightsSha256(): string {
+    const hash = createHash('sha256');
+    for (const values of this.getWeights()) {
+      const bytes = Buffer.from(values.buffer, values.byteOffset, values.byteLength);
+      hash.update(endianness() === 'LE' ? bytes : bytes.swap32());
+    }
+    return hash.digest('hex');
+  }
+
+  /** The architecture as plain JSON, without weights. */
+  toConfig(): ModelConfig {
+    return {
+      formatVersion: FORMAT_VERSION,
+      name: this.name,
+      inputShape: this.#stack.inputShape,
+      seed: this.seed,
+      layers: this.layers,
+      ...(this.#classNames ? { classNames: this.#classNames } : {}),
+    };
+  }
+
+  /** The operations that this model is lowered to, for listings; training and evaluation only when compiled. */
+  program({ batchSize = 32 }: { batchSize?: number } = {}): Program {
+    return this.#stackProgram(checkInteger(batchSize, 'batchSize', 1), EVALUATION_BATCH_SIZE, INFER_CAPACITY);
+  }
+
+  /**
+   * Writes a safetensors file: `<layer index>.weight` as [units, inputs], as PyTorch has it, `<layer index>.bias`, and the
+   * architecture in the metadata `mnist_train.model`. The index counts the layers given to `sequential`. The file
+   * appears whole or not at all. `metadata` is the caller's own text, read back as `model.metadata`; keys that begin with
+   * "mnist_train." and the key "format" are taken. During a fit it waits for the epoch to end. The optimizer's state is
+   * not saved.
+   *
+   * Rejects with ERR_FILE, ERR_ARGUMENT, or ERR_NON_FINITE for weights that are not finite.
+   */
+  async save(path: string, options?: { metadata?: Record<string, string> }): Promise<void> {
+    checkPath(path);
+    const { metadata = {} } = checkOptions(options, 'save', { metadata: true });
+    if (typeof metadata !== 'object' || metadata === null) throw expected('an object of text', 'metadata', metadata);
+    for (const [key, value] of Object.entries(metadata)) {
+      if (typeof value !== 'string') throw expected('text', `metadata.${key}`, value);
+      if (isReservedKey(key)) throw expected('another key', 'metadata', key, 'It is used by mnist-train itself.');
+    }
+    const weights = await this.#engine.inTurn(() => this.getWeights());
+    await saveModel(path, this.toConfig(), this.#stack, weights, { ...this.metadata, ...metadata });
+  }
+
+  /**
+   * Frees memory and threads now instead of at garbage collection. A fit in flight ends as if aborted, an evaluation is
+   * rejected with ERR_ABORTED. Other methods that need weights throw ERR_STATE from then on. Idempotent.
+   */
+  dispose(): void {
+    this.#engine.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  #stackProgram(train: number, evaluate: number, infer: number): Program {
+    return lowerModel(this.#stack, this.#training, { train, evaluate, infer });
+  }
+
+  #compiled(method: string): Training {
+    if (this.#training) return this.#training;
+    throw new MnistTrainError('ERR_STATE', `Call compile with an optimizer and a loss before ${method}.`);
+  }
+
+  #checkNotFitting(method: string): void {
+    if (this.#fitting) throw new MnistTrainError('ERR_STATE', `Wait for the running fit to end before ${method}.`);
+  }
+}
+
+function aborted(what: string, signal: AbortSignal | undefined): MnistTrainError {
+  return new MnistTrainError('ERR_ABORTED', `${what} was aborted.`, { cause: signal?.reason });
+}
+
+function checkPath(path: unknown): void {
+  if (typeof path !== 'string' || path === '') throw expected('a file name', 'path', path);
+}
+
+/**
+ * Makes a model of layers one after the other, with its first weights. Images go straight into a dense layer: a flatten
+ * is put in between. Throws ERR_ARGUMENT or ERR_SHAPE.
+ */
+export function sequential(layers: readonly Layer[], options: SequentialOptions): Sequential {
+  const checked = checkOptions(options, 'sequential', SEQUENTIAL_OPTIONS);
+  const { inputShape, seed = 0, name = 'sequential', classNames } = checked;
+  const engineOptions = checkEngineOptions(checked);
+  const stack = buildStack(layers, inputShape);
+  checkModelFields({ name, seed, classNames }, stack.outputSize);
+  return new Sequential({ stack, weights: initialWeights(stack, seed), name, seed, classNames, engineOptions });
+}
+
+/**
+ * Reads a model that `save` wrote, ready to predict; call `compile` to train on or evaluate. The file is checked from end
+ * to end: rejects with ERR_FILE when it cannot be read, and with ERR_FORMAT, naming file and tensor, when it is
+ * damaged, not a model, or does not fit its own architecture.
+ */
+export async function loadModel(path: string, options?: EngineOptions): Promise<Sequential> {
+  checkPath(path);
+  const engineOptions = checkEngineOptions(checkOptions(options, 'loadModel', LOAD_OPTIONS));
+  const { config, stack, weights, metadata } = await readModel(path);
+  const { name, seed, classNames } = config;
+  return new Sequential({ stack, weights, name, seed, classNames, metadata, engineOptions });
+}

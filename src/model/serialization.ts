@@ -1,0 +1,160 @@
+import { readFile } from 'node:fs/promises';
+import { checkInteger, describeValue, expected, MnistTrainError } from '../errors.js';
+import { fileError, writeFileAtomic } from '../files.js';
+import { type DecodedTensor, decodeSafetensors, encodeSafetensors } from '../formats/safetensors.js';
+import { layerFromConfig } from '../layers/from-config.js';
+import type { LayerConfig } from '../layers/layer.js';
+import { checkOptions } from '../options.js';
+import { buildStack, type Parameter, type Stack } from './stack.js';
+
+/** The architecture of a model as plain JSON; files hold it in the metadata under `mnist_train.model`. */
+export interface ModelConfig {
+  formatVersion: number;
+  name: string;
+  inputShape: readonly number[];
+  seed: number;
+  layers: readonly LayerConfig[];
+  classNames?: readonly string[];
+}
+
+export const FORMAT_VERSION = 1;
+const ARCHITECTURE_KEY = 'mnist_train.model';
+/** Written for PyTorch users' tools, some of which refuse files without it. */
+const FORMAT_KEY = 'format';
+
+/** True for metadata keys that belong to this package. */
+export function isReservedKey(key: string): boolean {
+  return key === FORMAT_KEY || key.startsWith('mnist_train.');
+}
+
+/** Writes a model file; see `Sequential.save`. */
+export async function saveModel(
+  path: string,
+  config: ModelConfig,
+  stack: Stack,
+  weights: readonly Float32Array[],
+  metadata: Readonly<Record<string, string>>,
+): Promise<void> {
+  const tensors = stack.parameters.map(({ name, spec }, index) => {
+    const values = weights[index];
+    const wrong = values.findIndex((value) => !Number.isFinite(value));
+    if (wrong >= 0) {
+      throw new MnistTrainError(
+        'ERR_NON_FINITE',
+        `Expected finite weights to save, received ${values[wrong]} in ${name}. The training diverged; nothing was written.`,
+      );
+    }
+    if (!spec.transposedInFiles) return { name, shape: spec.shape, data: values };
+    const [rows, columns] = spec.shape;
+    return { name, shape: [columns, rows], data: transpose(values, rows, columns) };
+  });
+  const all = { ...metadata, [FORMAT_KEY]: 'pt', [ARCHITECTURE_KEY]: JSON.stringify(config) };
+  await writeFileAtomic(path, encodeSafetensors(tensors, all));
+}
+
+export interface LoadedModel {
+  config: ModelConfig;
+  stack: Stack;
+  weights: Float32Array[];
+  metadata: Record<string, string>;
+}
+
+/** Reads a model file; see `loadModel`. */
+export async function readModel(path: string): Promise<LoadedModel> {
+  let bytes: Uint8Array;
+  try {
+    bytes = await readFile(path);
+  } catch (cause) {
+    throw fileError('read', path, cause);
+  }
+  const { tensors, metadata } = decodeSafetensors(bytes, path);
+  const { config, stack } = readArchitecture(metadata[ARCHITECTURE_KEY], path);
+  const weights = stack.parameters.map((parameter) => readTensor(parameter, tensors.get(parameter.name), path));
+  for (const name of tensors.keys()) {
+    if (!stack.parameters.some((parameter) => parameter.name === name)) {
+      throw formatError(
+        path,
+        `Expected only the tensors of the model's layers, received tensor ${describeValue(name)}`,
+      );
+    }
+  }
+  const own = Object.fromEntries(Object.entries(metadata).filter(([key]) => !isReservedKey(key)));
+  return { config, stack, weights, metadata: own };
+}
+
+function readArchitecture(text: string | undefined, path: string): { config: ModelConfig; stack: Stack } {
+  if (text === undefined) {
+    throw formatError(
+      path,
+      `Expected the architecture in the metadata ${ARCHITECTURE_KEY}, found none. Was the file written by model.save?`,
+    );
+  }
+  try {
+    const names = { formatVersion: true, name: true, inputShape: true, seed: true, layers: true, classNames: true };
+    const config = checkOptions<ModelConfig>(JSON.parse(text), 'the architecture', names as never);
+    checkInteger(
+      config.formatVersion,
+      'formatVersion (files of newer versions need a newer mnist-train)',
+      1,
+      FORMAT_VERSION,
+    );
+    if (!Array.isArray(config.layers))
+      throw new Error(`Expected a list for layers, received ${describeValue(config.layers)}.`);
+    const stack = buildStack(config.layers.map(layerFromConfig), config.inputShape);
+    checkModelFields(config, stack.outputSize);
+    return { config, stack };
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw formatError(path, `The architecture in the metadata ${ARCHITECTURE_KEY} is not valid: ${reason}`, cause);
+  }
+}
+
+/** Checks what a model carries besides its layers. Throws ERR_ARGUMENT. */
+export function checkModelFields(
+  { name, seed, classNames }: Pick<ModelConfig, 'name' | 'seed' | 'classNames'>,
+  outputs: number,
+): void {
+  if (typeof name !== 'string' || name === '') throw expected('a word or more', 'name', name);
+  checkInteger(seed, 'seed', 0);
+  if (classNames === undefined) return;
+  const areNames = Array.isArray(classNames) && classNames.every((each) => typeof each === 'string');
+  if (!areNames || classNames.length !== outputs) {
+    throw expected(`${outputs} words, one per output,`, 'classNames', classNames);
+  }
+}
+
+function readTensor({ name, spec }: Parameter, tensor: DecodedTensor | undefined, path: string): Float32Array {
+  const shape = spec.transposedInFiles ? spec.shape.toReversed() : spec.shape;
+  const wanted = `F32 [${shape.join(', ')}]`;
+  if (!tensor) throw formatError(path, `Expected ${wanted} for tensor ${name}, found no such tensor`);
+  if (tensor.dtype !== 'F32' || tensor.shape.join() !== shape.join()) {
+    throw formatError(
+      path,
+      `Expected ${wanted} for tensor ${name}, received ${tensor.dtype} [${tensor.shape.join(', ')}]`,
+    );
+  }
+  const wrong = tensor.data.findIndex((value) => !Number.isFinite(value));
+  if (wrong >= 0) {
+    throw formatError(
+      path,
+      `Expected finite numbers for tensor ${name}, received ${tensor.data[wrong]} at element ${wrong}`,
+    );
+  }
+  return spec.transposedInFiles ? transpose(tensor.data, shape[0], shape[1]) : tensor.data;
+}
+
+function formatError(path: string, message: string, cause?: unknown): MnistTrainError {
+  const sentence = message.endsWith('.') || message.endsWith('?') ? message : `${message}.`;
+  return new MnistTrainError('ERR_FORMAT', `${path}: ${sentence}`, cause === undefined ? undefined : { cause });
+}
+
+/** [rows, columns] as [columns, rows]. */
+function transpose(values: Float32Array, rows: number, columns: number): Float32Array {
+  const transposed = new Float32Array(values.length);
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++) {
+      transposed[column * rows + row] = values[row * columns + column];
+    }
+  }
+  return transposed;
+}
