@@ -1,0 +1,35 @@
+/** The public API of mnist-train. Low-level kernels are in `mnist-train/kernels`. */
+export type { Backend, BackendName, Isa, Samples } from './backends/backend.js';
+export { DATASET_NAMES } from './data/catalogue.js';
+export { type Dataset, oneHot } from './data/dataset.js';
+export { type LoadedDataset, type LoadOptions, loadDataset } from './data/load.js';
+export { type ErrorCode, MnistTrainError } from './errors.js';
+export type { KernelInitializer } from './initializers.js';
+export { type DenseOptions, dense } from './layers/dense.js';
+export { flatten } from './layers/flatten.js';
+export type { Layer, LayerConfig, OutputActivation } from './layers/layer.js';
+export { type CategoricalCrossentropyOptions, categoricalCrossentropy } from './losses/categorical-crossentropy.js';
+export type { Loss } from './losses/loss.js';
+export { meanSquaredError } from './losses/mean-squared-error.js';
+export type { LossName } from './losses/resolve.js';
+export type { BackendChoice, EngineOptions } from './model/engine.js';
+export type { FitOptions, FitProgress } from './model/fit-plan.js';
+export type { EpochResult, History, HistoryColumns } from './model/history.js';
+export type { LabelledSamples, PredictInputs } from './model/samples.js';
+export {
+  type CompileOptions,
+  type EvaluateOptions,
+  type Evaluation,
+  loadModel,
+  type Sequential,
+  type SequentialOptions,
+  sequential,
+} from './model/sequential.js';
+export type { ModelConfig } from './model/serialization.js';
+export { type AdamOptions, adam } from './optimizers/adam.js';
+export type { Optimizer } from './optimizers/optimizer.js';
+export type { OptimizerName } from './optimizers/resolve.js';
+export { type SgdOptions, sgd } from './optimizers/sgd.js';
+export { ACTIVATIONS, type Activation } from './program/ops.js';
+export { type OneCycleOptions, oneCycle } from './schedules/one-cycle.js';
+export type { FitPosition, Schedule, ScheduleFunction } from './schedules/schedule.js';

@@ -1,0 +1,106 @@
+import { execFileSync } from 'node:child_process';
+import {
+  chmodSync,
+  constants,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { open } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { writeFileAtomic } from '../../src/files.js';
+import { temporaryFolder } from '../helpers/small-dataset.js';
+
+const bytes = (text: string) => new TextEncoder().encode(text);
+
+describe('writeFileAtomic', () => {
+  it('writes a new file and leaves nothing else', async () => {
+    const folder = temporaryFolder();
+    await writeFileAtomic(join(folder, 'model'), bytes('new'));
+    expect(readFileSync(join(folder, 'model'), 'utf8')).toBe('new');
+    expect(readdirSync(folder)).toEqual(['model']);
+  });
+
+  it('replaces a file without writing into the old one, and keeps its permissions', async () => {
+    const folder = temporaryFolder();
+    const path = join(folder, 'model');
+    writeFileSync(path, 'the old content');
+    chmodSync(path, 0o600);
+    const reader = await open(path, constants.O_RDONLY);
+    await writeFileAtomic(path, bytes('new'));
+    expect(await reader.readFile('utf8')).toBe('the old content');
+    await reader.close();
+    expect(readFileSync(path, 'utf8')).toBe('new');
+    expect(statSync(path).mode & 0o777).toBe(process.platform === 'win32' ? 0o666 : 0o600);
+    expect(readdirSync(folder)).toEqual(['model']);
+  });
+
+  it('lets one of several writers at once win whole', async () => {
+    const folder = temporaryFolder();
+    const texts = Array.from({ length: 8 }, (_, index) => String(index).repeat(100_000));
+    await Promise.all(texts.map((text) => writeFileAtomic(join(folder, 'model'), bytes(text))));
+    expect(texts).toContain(readFileSync(join(folder, 'model'), 'utf8'));
+    expect(readdirSync(folder)).toEqual(['model']);
+  });
+
+  it('writes through symbolic links, also to a file that is not there yet', async () => {
+    const folder = temporaryFolder();
+    mkdirSync(join(folder, 'real'));
+    symlinkSync(join('real', 'model'), join(folder, 'link'));
+    for (const text of ['first', 'second']) {
+      await writeFileAtomic(join(folder, 'link'), bytes(text));
+      expect(lstatSync(join(folder, 'link')).isSymbolicLink()).toBe(true);
+      expect(readFileSync(join(folder, 'real', 'model'), 'utf8')).toBe(text);
+    }
+    expect(readdirSync(folder).sort()).toEqual(['link', 'real']);
+    expect(readdirSync(join(folder, 'real'))).toEqual(['model']);
+  });
+
+  it('refuses links that go in a circle', async () => {
+    const folder = temporaryFolder();
+    symlinkSync('b', join(folder, 'a'));
+    symlinkSync('a', join(folder, 'b'));
+    await expect(writeFileAtomic(join(folder, 'a'), bytes('x'))).rejects.toThrow(/go in a circle/);
+  });
+
+  it('writes into a pipe instead of replacing it', async () => {
+    const pipe = join(temporaryFolder(), 'pipe');
+    execFileSync('mkfifo', [pipe]);
+    const reader = await open(pipe, constants.O_RDONLY | constants.O_NONBLOCK);
+    await writeFileAtomic(pipe, bytes('through'));
+    const { buffer, bytesRead } = await reader.read(Buffer.alloc(20));
+    await reader.close();
+    expect(buffer.toString('utf8', 0, bytesRead)).toBe('through');
+    expect(statSync(pipe).isFIFO()).toBe(true);
+  });
+
+  it('says what is wrong with a folder that is missing or a name that is a folder, and leaves nothing', async () => {
+    const folder = temporaryFolder();
+    mkdirSync(join(folder, 'sub'));
+    const missing = join(folder, 'none', 'model');
+    await expect(writeFileAtomic(missing, bytes('x'))).rejects.toThrow(
+      `Could not write ${missing}: its folder does not exist.`,
+    );
+    await expect(writeFileAtomic(missing, bytes('x'))).rejects.toMatchObject({ code: 'ERR_FILE' });
+    await expect(writeFileAtomic(join(folder, 'sub'), bytes('x'))).rejects.toThrow(/it is a folder/);
+    writeFileSync(join(folder, 'file'), '');
+    await expect(writeFileAtomic(join(folder, 'file', 'model'), bytes('x'))).rejects.toMatchObject({
+      code: 'ERR_FILE',
+    });
+    expect(readdirSync(folder).sort()).toEqual(['file', 'sub']);
+  });
+
+  it('removes the temporary file and keeps the old one when writing fails half-way', async () => {
+    const folder = temporaryFolder();
+    const path = join(folder, 'model');
+    writeFileSync(path, 'the old content');
+    await expect(writeFileAtomic(path, {} as Uint8Array)).rejects.toMatchObject({ code: 'ERR_FILE' });
+    expect(readFileSync(path, 'utf8')).toBe('the old content');
+    expect(readdirSync(folder)).toEqual(['model']);
+  });
+});
