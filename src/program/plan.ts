@@ -50,7 +50,7 @@ export function planMemory(program: Program): MemoryPlan {
   return { buffers, sizes };
 }
 
-/** Greedy first fit by order of first use. A buffer lives from its first to its last op; endpoints live throughout. */
+/** Greedy first fit by order of first use. A buffer lives from its first to its last op; the input from the start, the output to the end. */
 function placeReusing(
   program: Program,
   name: SectionName & Region,
