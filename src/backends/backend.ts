@@ -52,6 +52,8 @@ export interface RunResult extends RunProgress {
 
 /** A program opened for running. Not re-entrant: one train or evaluate at a time; infer may run beside them. */
 export interface Session {
+  /** The threads that its runs use. */
+  readonly threads: number;
   /** A copy of a parameter, a slot or a buffer of the train section. Float32Array for both element types. */
   read(buffer: BufferName): Float32Array;
   /** Overwrites a parameter, a slot or a buffer of the train section, whole. */
@@ -73,7 +75,7 @@ export interface Session {
 }
 
 export interface SessionOptions {
-  /** Threads of the session's own team; 1 in the TypeScript backend. */
+  /** Threads of the session's own team; default: as many as are available and of use. 1 in the TypeScript backend. */
   threads?: number;
 }
 
@@ -81,7 +83,7 @@ export interface Backend {
   readonly name: BackendName;
   /** The instruction set in use; null in TypeScript. */
   readonly isa: Isa | null;
-  /** Threads that a session gets when it does not say. */
+  /** The most threads that a session gets when it does not say; small programs get fewer. */
   readonly defaultThreads: number;
   /** The ops it has kernels for. */
   readonly operations: readonly string[];

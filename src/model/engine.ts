@@ -96,6 +96,7 @@ export class Engine {
   }
 
   get threads(): number {
+    if (this.#open) return this.#open.session.threads;
     return this.backend.name === 'js' ? 1 : (this.#choice.threads ?? this.backend.defaultThreads);
   }
 
@@ -209,7 +210,7 @@ export class Engine {
       infer: needed.infer,
     };
     const program = this.#lower(capacities);
-    const session = this.backend.open(program, { threads: this.threads });
+    const session = this.backend.open(program, { threads: this.#choice.threads });
     this.#close();
     for (const { name, role } of program.buffers) {
       const values = role === 'parameter' || role === 'slot' ? this.#values.get(name) : undefined;

@@ -43,6 +43,7 @@ interface PreparedInference {
  * whenever progress is reported, so that inference beside a run answers with the weights of the last report.
  */
 export class JsSession implements Session {
+  readonly threads = 1;
   readonly #program: Program;
   #memory: Memory | null;
   #sections: Partial<Record<SectionName, PreparedSection>> = {};

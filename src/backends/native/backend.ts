@@ -10,8 +10,8 @@ import { requireAddon } from './load.js';
 import { createNativeSession } from './session.js';
 
 /** Lowers the instruction set, for tests and benchmarks: avx2, avx512 or neon. */
-export const ISA_VARIABLE = 'MNIST_TRAIN_ISA';
-export const MAX_THREADS = 256;
+const ISA_VARIABLE = 'MNIST_TRAIN_ISA';
+const MAX_THREADS = 256;
 /** A step of a small network has too little work for more: their barriers cost more than they gain. */
 const MOST_DEFAULT_THREADS = 8;
 
@@ -51,9 +51,9 @@ class NativeBackend implements Backend {
     return this.#addon.operations;
   }
 
-  open(program: Program, { threads = this.defaultThreads }: SessionOptions = {}): Session {
-    checkInteger(threads, 'threads', 1, MAX_THREADS);
-    return createNativeSession(this.#addon, program, this.isa, threads);
+  open(program: Program, { threads }: SessionOptions = {}): Session {
+    if (threads !== undefined) checkInteger(threads, 'threads', 1, MAX_THREADS);
+    return createNativeSession(this.#addon, program, this.isa, { threads, available: this.defaultThreads });
   }
 
   bind(samples: Samples): BoundData {

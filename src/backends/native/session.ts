@@ -7,24 +7,33 @@ import { checkInference, checkOutputs, checkRunArguments } from '../checks.js';
 import type { NativeAddon, NativeSession } from './addon.js';
 import { NativeBoundData } from './bound-data.js';
 import { encodeProgram, SECTION_NAMES } from './encode.js';
+import { usefulThreads } from './threads.js';
 
 /** Work per crossing into native code: a crossing costs nothing then, and progress and cancellation stay prompt. */
 const CHUNK_MILLISECONDS = 50;
 
 /** Plans and encodes a program and opens it in the addon. */
-export function createNativeSession(addon: NativeAddon, program: Program, isa: Isa, threads: number): Session {
+export function createNativeSession(
+  addon: NativeAddon,
+  program: Program,
+  isa: Isa,
+  { threads, available }: { threads?: number; available: number },
+): Session {
   const layout = planMemory(program);
   const words = encodeProgram(program, layout, addon.operations);
-  return new OpenNativeSession(new addon.Session(words, isa, threads), program, layout);
+  const members = threads ?? usefulThreads(program, layout, available);
+  return new OpenNativeSession(new addon.Session(words, isa, members), program, layout, members);
 }
 
 class OpenNativeSession implements Session {
+  readonly threads: number;
   #native: NativeSession | null;
   readonly #program: Program;
   readonly #layout: MemoryPlan;
   #running = false;
 
-  constructor(native: NativeSession, program: Program, layout: MemoryPlan) {
+  constructor(native: NativeSession, program: Program, layout: MemoryPlan, threads: number) {
+    this.threads = threads;
     this.#native = native;
     this.#program = program;
     this.#layout = layout;
@@ -103,7 +112,13 @@ class OpenNativeSession implements Session {
   async infer(inputs: Uint8Array | Float32Array): Promise<Float32Array> {
     const native = this.#open();
     const samples = checkInference(this.#program, this.#layout, inputs);
-    return samples === 0 ? new Float32Array(0) : native.infer(inputs);
+    if (samples === 0) return new Float32Array(0);
+    try {
+      return await native.infer(inputs);
+    } catch (error) {
+      this.#open(); // disposed of in the meantime: that is what to say
+      throw error;
+    }
   }
 
   inferSync(inputs: Uint8Array | Float32Array, outputs: Float32Array): void {
