@@ -1,12 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const CLI = fileURLToPath(new URL('../../bin/mnist-train.js', import.meta.url));
 
 export interface CliResult {
+  /** As a shell has it: 128 + the signal's number when a signal ended the process. */
   status: number | null;
   stdout: string;
   stderr: string;
@@ -31,6 +32,9 @@ function run(program: string, args: readonly string[], options: CliOptions, stdi
     cwd: options.cwd,
     env: environment(options),
     stdio: [stdin, 'pipe', 'pipe'],
+    // A child that hangs must not outlive its test.
+    timeout: 50_000,
+    killSignal: 'SIGKILL',
   });
   options.onStart?.(child);
   return new Promise<CliResult>((resolve, reject) => {
@@ -42,9 +46,9 @@ function run(program: string, args: readonly string[], options: CliOptions, stdi
     child.stdout?.on('data', collect('stdout'));
     child.stderr?.on('data', collect('stderr'));
     child.on('error', reject);
-    child.on('close', (status) => {
+    child.on('close', (code, signal) => {
       child.stdin?.destroy();
-      resolve({ status, ...output });
+      resolve({ status: signal ? 128 + constants.signals[signal] : code, ...output });
     });
   });
 }

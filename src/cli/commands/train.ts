@@ -1,0 +1,270 @@
+import { Command, Option } from 'commander';
+import {
+  ACTIVATIONS,
+  type Activation,
+  type Backend,
+  categoricalCrossentropy,
+  type Dataset,
+  type EpochResult,
+  type Sequential,
+  sequential,
+} from '../../index.js';
+import type { Context, Run } from '../context.js';
+import { loadForCommand } from '../dataset.js';
+import { chooseBackend, engineOf, engineText } from '../engine.js';
+import { checkOutputFile, shellWord } from '../files.js';
+import { DEFAULTS, layersOf, OPTIMIZERS, type OptimizerChoice, optimizerOf, SCHEDULES } from '../model.js';
+import {
+  addDataOptions,
+  addEngineOptions,
+  type CommonOptions,
+  type DataOptions,
+  type EngineOptions,
+} from '../options.js';
+import { count, duration, loss, percent, plural } from '../ui/format.js';
+import { TrainingProgress } from '../ui/training.js';
+import { UsageError } from '../usage.js';
+import { choice, integer, number, text, widths } from '../values.js';
+
+interface TrainOptions extends CommonOptions, DataOptions, EngineOptions {
+  hidden: number[];
+  activation: Activation;
+  epochs: number;
+  batchSize: number;
+  optimizer: OptimizerChoice['optimizer'];
+  schedule: OptimizerChoice['schedule'];
+  learningRate?: number;
+  momentum?: number;
+  labelSmoothing: number;
+  validationSplit: number;
+  seed: number;
+  out: string;
+}
+
+interface Setup {
+  dataset: string;
+  model: Sequential;
+  backend: Backend;
+  train: Dataset;
+  test: Dataset;
+}
+
+export function trainCommand(run: Run): Command {
+  const command = new Command('train')
+    .description('Train a network and write it to a file. The data set is downloaded when it is not there.')
+    // A word that is no command ends up here, since this is the default one; `train` itself says so.
+    .allowExcessArguments()
+    .addOption(
+      new Option('--hidden <widths>', 'widths of the hidden layers, with commas between them')
+        .default(DEFAULTS.hidden, DEFAULTS.hidden.join(','))
+        .argParser(widths('--hidden', 65536)),
+    )
+    .addOption(
+      new Option('--activation <name>', `of the hidden layers: ${ACTIVATIONS.join(', ')}`)
+        .default(DEFAULTS.activation)
+        .argParser(choice('--activation', ACTIVATIONS)),
+    )
+    .option('--epochs <n>', 'passes over the training set', integer('--epochs', 1, 100_000), DEFAULTS.epochs)
+    .option('--batch-size <n>', 'images per step', integer('--batch-size', 1, 65536), DEFAULTS.batchSize)
+    .addOption(
+      new Option('--optimizer <name>', OPTIMIZERS.join(', '))
+        .default(DEFAULTS.optimizer)
+        .argParser(choice('--optimizer', OPTIMIZERS)),
+    )
+    .option(
+      '--learning-rate <x>',
+      `the greatest learning rate (default: ${OPTIMIZERS.map((name) => `${DEFAULTS.learningRate[name]} with ${name}`).join(', ')})`,
+      number('--learning-rate', 'above 0', (value) => value > 0),
+    )
+    .addOption(
+      new Option('--schedule <name>', 'one-cycle: the learning rate rises, then falls to zero; or constant')
+        .default(DEFAULTS.schedule)
+        .argParser(choice('--schedule', SCHEDULES)),
+    )
+    .option(
+      '--momentum <x>',
+      `of the optimizer sgd (default: ${DEFAULTS.momentum})`,
+      number('--momentum', 'from 0 up to, but not including, 1', (value) => value >= 0 && value < 1),
+    )
+    .option(
+      '--label-smoothing <x>',
+      'share of the target that is spread over all classes',
+      number('--label-smoothing', 'from 0 up to, but not including, 1', (value) => value >= 0 && value < 1),
+      DEFAULTS.labelSmoothing,
+    )
+    .option(
+      '--validation-split <x>',
+      'share of the training set kept aside to measure every epoch on',
+      number('--validation-split', 'from 0 up to, but not including, 1', (value) => value >= 0 && value < 1),
+      DEFAULTS.validationSplit,
+    )
+    .option(
+      '--seed <n>',
+      'of the initial weights and of the order of images: the same seed gives the same model',
+      integer('--seed', 0, Number.MAX_SAFE_INTEGER),
+      DEFAULTS.seed,
+    )
+    .option('--out <file>', 'where the model goes', text('--out', 'the name of a file'), 'mnist-model.safetensors');
+  addDataOptions(command, DEFAULTS.dataset);
+  addEngineOptions(command);
+  return command.action(run.action(train));
+}
+
+async function train(context: Context, options: TrainOptions, operands: string[]): Promise<void> {
+  const { output, signal } = context;
+  checkUsage(options, operands);
+  const backend = chooseBackend(options, output);
+  const dataset = options.dataset ?? DEFAULTS.dataset;
+  const data = await loadForCommand(context, { ...options, dataset });
+  signal.throwIfAborted();
+
+  const model = buildModel(options, data.train, backend);
+  try {
+    announce(context, options, { dataset, model, backend, ...data });
+    const history = await runEpochs(context, options, model, data.train);
+    await model.save(options.out, { metadata: { dataset } });
+    const summary = {
+      trainSeconds: history.trainSeconds,
+      epochs: history.epochs.length,
+      weightsSha256: model.weightsSha256(),
+      model: options.out,
+    };
+    const test = history.stopped === 'aborted' ? null : await measureOnTest(context, options, model, data.test);
+    if (!test) {
+      output.event({ event: 'interrupted', ...summary });
+      output.say(
+        `Stopped after ${plural(summary.epochs, 'whole epoch')}. The model trained so far is in ${options.out}.`,
+      );
+      return;
+    }
+    output.event({
+      event: 'done',
+      testAccuracy: test.accuracy ?? Number.NaN,
+      testLoss: test.loss,
+      ...summary,
+      parameters: model.countParameters(),
+      ...engineOf(backend, options.threads),
+      seed: options.seed,
+    });
+    const { style } = output;
+    output.say();
+    output.say(
+      `Test accuracy ${style.strong(percent(test.accuracy ?? Number.NaN))}, loss ${loss(test.loss)}, on ${plural(test.count, 'image')}`,
+    );
+    output.say(`Trained in ${duration(history.trainSeconds)}. The model is in ${options.out}.`);
+    output.say(style.faint(`Next: mnist-train evaluate ${shellWord(options.out)}${dataFlags(options)}`));
+  } finally {
+    model.dispose();
+  }
+}
+
+/** What single values cannot tell: operands that belong nowhere, options that contradict each other. */
+function checkUsage(options: TrainOptions, operands: string[]): void {
+  if (operands.length > 0) {
+    throw new UsageError(
+      `Expected one of train, download, evaluate, predict, bench, info for the command, received "${operands[0]}".`,
+    );
+  }
+  if (options.momentum !== undefined && options.optimizer !== 'sgd') {
+    throw new UsageError(
+      `Expected --optimizer sgd with --momentum, received ${options.optimizer}. Leave --momentum out.`,
+    );
+  }
+  checkOutputFile('--out', options.out);
+}
+
+function buildModel(options: TrainOptions, { shape, classNames }: Dataset, backend: Backend): Sequential {
+  const layers = layersOf(options.hidden, options.activation, classNames?.length ?? 10);
+  const model = sequential(layers, { inputShape: shape, seed: options.seed, backend, threads: options.threads });
+  model.compile({
+    optimizer: optimizerOf({
+      ...options,
+      learningRate: learningRateOf(options),
+      momentum: options.momentum ?? DEFAULTS.momentum,
+    }),
+    loss: categoricalCrossentropy({ labelSmoothing: options.labelSmoothing }),
+  });
+  return model;
+}
+
+const learningRateOf = ({ learningRate, optimizer }: TrainOptions) => learningRate ?? DEFAULTS.learningRate[optimizer];
+
+/** Says what is about to run. */
+function announce({ output }: Context, options: TrainOptions, { dataset, model, backend, train, test }: Setup): void {
+  const inputs = train.shape.reduce((product, side) => product * side, 1);
+  const layers = [inputs, ...options.hidden, train.classNames?.length ?? 10];
+  const engine = engineOf(backend, options.threads);
+  const parameters = model.countParameters();
+  output.event({
+    event: 'start',
+    dataset,
+    trainCount: train.count,
+    testCount: test.count,
+    layers,
+    activation: options.activation,
+    parameters,
+    epochs: options.epochs,
+    batchSize: options.batchSize,
+    optimizer: options.optimizer,
+    learningRate: learningRateOf(options),
+    schedule: options.schedule,
+    seed: options.seed,
+    ...engine,
+  });
+  output.say(
+    `Training ${layers.join('-')} (${options.activation}, ${count(parameters)} parameters) on ${dataset}, ${plural(train.count, 'image')}`,
+  );
+  const schedule = options.schedule === 'one-cycle' ? 'one-cycle up to' : 'learning rate';
+  output.say(
+    `${engineText(engine)}; ${options.optimizer}, ${schedule} ${learningRateOf(options)}, batch ${options.batchSize}, seed ${options.seed}`,
+  );
+}
+
+/** Runs the epochs, showing the bar on a terminal and a line after each epoch everywhere. */
+async function runEpochs({ output, signal }: Context, options: TrainOptions, model: Sequential, data: Dataset) {
+  const { epochs, batchSize, validationSplit } = options;
+  const progress = new TrainingProgress(output);
+  try {
+    return await model.fit(data, {
+      epochs,
+      batchSize,
+      validationSplit: validationSplit || undefined,
+      signal,
+      onProgress: (state) => progress.update(state),
+      onEpochEnd: (result) => {
+        output.event({ event: 'epoch', ...result, epochs });
+        output.say(epochLine(result, epochs));
+      },
+    });
+  } finally {
+    progress.stop();
+  }
+}
+
+/** Loss and accuracy on the test set; null when a signal came first. */
+async function measureOnTest({ signal }: Context, options: TrainOptions, model: Sequential, test: Dataset) {
+  // Label smoothing is a means of training: the test measures the plain loss, as `evaluate` will.
+  model.compile({ optimizer: options.optimizer, loss: 'categoricalCrossentropy' });
+  try {
+    return await model.evaluate(test, { signal });
+  } catch (error) {
+    if (signal.aborted) return null;
+    throw error;
+  }
+}
+
+function epochLine(result: EpochResult, epochs: number): string {
+  const parts = [
+    `Epoch ${String(result.epoch).padStart(String(epochs).length)}/${epochs}`,
+    `loss ${loss(result.loss)}`,
+    `accuracy ${percent(result.accuracy ?? Number.NaN)}`,
+  ];
+  if (result.validationLoss !== undefined) parts.push(`validation loss ${loss(result.validationLoss)}`);
+  if (result.validationAccuracy !== undefined) parts.push(`accuracy ${percent(result.validationAccuracy)}`);
+  return [...parts, duration(result.seconds)].join('  ');
+}
+
+/** The flags under which `evaluate` finds the same data. */
+function dataFlags({ dataDir }: TrainOptions): string {
+  return dataDir === undefined ? '' : ` --data-dir ${shellWord(dataDir)}`;
+}

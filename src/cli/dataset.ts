@@ -1,0 +1,30 @@
+import type { TransferOptions } from '../data/download.js';
+import { loadDataset } from '../data/load.js';
+import type { Context } from './context.js';
+import type { Output } from './output.js';
+import { DownloadBar } from './ui/download.js';
+
+/** Loads a data set for a command: from the folder or the cache, and by a download in sight where it is missing. */
+export function loadForCommand({ output, signal }: Context, options: { dataset: string; dataDir?: string }) {
+  return withDownloadShown(output, (callbacks) =>
+    loadDataset(options.dataset, { dataDir: options.dataDir, signal, ...callbacks }),
+  );
+}
+
+type Callbacks = Pick<TransferOptions, 'onProgress' | 'onSourceFailed' | 'onNotice'>;
+
+/** Runs work that may download: a bar on a terminal, a line for every source that does not deliver. */
+export async function withDownloadShown<T>(output: Output, work: (callbacks: Callbacks) => Promise<T>): Promise<T> {
+  const bar = new DownloadBar(output);
+  try {
+    return await work({
+      onProgress: (progress) => bar.update(progress),
+      onSourceFailed: ({ source, file, reason }) => {
+        output.note(`${source}: ${file === null ? '' : `${file} `}${reason}. Trying the next source.`);
+      },
+      onNotice: (message) => output.note(message),
+    });
+  } finally {
+    bar.stop();
+  }
+}

@@ -1,0 +1,164 @@
+import type { BackendName, Isa } from '../backends/backend.js';
+import type { LoadAttempt } from '../backends/select.js';
+import type { DownloadResult, FailedSource } from '../data/download.js';
+
+/** What does the arithmetic: `isa` is null in TypeScript. */
+export interface Engine {
+  backend: BackendName;
+  isa: Isa | null;
+  threads: number;
+}
+
+/** `train`, before the first step. */
+interface StartEvent extends Engine {
+  event: 'start';
+  dataset: string;
+  trainCount: number;
+  testCount: number;
+  /** Widths from the input to the output: [784, 128, 10]. */
+  layers: number[];
+  activation: string;
+  parameters: number;
+  epochs: number;
+  batchSize: number;
+  optimizer: string;
+  /** The greatest of the schedule. */
+  learningRate: number;
+  schedule: string;
+  seed: number;
+}
+
+/** `train`, after every whole epoch. Loss and accuracy are those of the training steps, taken while the weights moved. */
+interface EpochEvent {
+  event: 'epoch';
+  epoch: number;
+  epochs: number;
+  loss: number;
+  accuracy?: number;
+  validationLoss?: number;
+  validationAccuracy?: number;
+  seconds: number;
+}
+
+/** `train`, stopped by a signal: what was trained so far is in the model file. */
+interface InterruptedEvent {
+  event: 'interrupted';
+  /** Whole epochs done. */
+  epochs: number;
+  trainSeconds: number;
+  weightsSha256: string;
+  model: string;
+}
+
+/** `train`, at the end. */
+interface DoneEvent extends Engine {
+  event: 'done';
+  testAccuracy: number;
+  testLoss: number;
+  /** Time inside training steps and shuffling, without loading, validation or evaluation. */
+  trainSeconds: number;
+  epochs: number;
+  parameters: number;
+  seed: number;
+  /** Over the parameters' little-endian float32 bytes in layer order. */
+  weightsSha256: string;
+  /** The model file. */
+  model: string;
+}
+
+/** `download`: a source that did not deliver, and why; the next one is tried. */
+interface SourceFailedEvent extends FailedSource {
+  event: 'sourceFailed';
+}
+
+/** `download`, at the end: every file is there and its digest is right. `source` is null for files that were there. */
+interface DownloadedEvent extends DownloadResult {
+  event: 'downloaded';
+}
+
+/** `evaluate`. */
+export interface EvaluationEvent extends Engine {
+  event: 'evaluation';
+  model: string;
+  dataset: string;
+  accuracy: number;
+  loss: number;
+  count: number;
+  perClass: { label: number; count: number; correct: number; accuracy: number | null }[];
+  /** confusion[label][answer]: how many samples of a class got which answer. */
+  confusion: number[][];
+}
+
+/** `predict`, an image each. */
+interface PredictionEvent {
+  event: 'prediction';
+  image: string;
+  /** The image's place in its file, from 0. */
+  index: number;
+  /** The most probable class. */
+  label: number;
+  /** What the image is labelled, where the file of labels lies beside it. */
+  expected?: number;
+  /** The probability of every class. */
+  probabilities: number[];
+  /** How the image was converted, in words. */
+  notes: string[];
+}
+
+/** `bench`, a measurement each. Times are per call, step or epoch, as the name says. */
+interface BenchmarkEvent extends Engine {
+  event: 'benchmark';
+  name: string;
+  medianSeconds: number;
+  minSeconds: number;
+  rounds: number;
+  gflops?: number;
+  imagesPerSecond?: number;
+  /** The TypeScript backend's median time over this one's, from the same interleaved run. */
+  ratio?: number;
+}
+
+/** `info`. */
+interface InfoEvent extends Engine {
+  event: 'info';
+  version: string;
+  candidates: readonly LoadAttempt[];
+  dataDirectory: string;
+  node: string;
+  platform: string;
+  arch: string;
+  cpu: string;
+}
+
+/** `info --program`: an op of the lowered default program each, in the order of execution. */
+interface OperationEvent {
+  event: 'operation';
+  section: string;
+  step: number;
+  op: string;
+  fields: Record<string, string | number | boolean | null>;
+}
+
+/** `info --program`: bytes of each region of the memory plan. */
+interface MemoryEvent {
+  event: 'memory';
+  regions: Record<string, number>;
+}
+
+/**
+ * The events that `--json` writes to stdout, one JSON object a line. Fields may be added; those here keep their name and
+ * meaning. Accuracies are fractions, times are seconds, a number that is not finite is null.
+ */
+export type CliEvent =
+  | StartEvent
+  | EpochEvent
+  | InterruptedEvent
+  | DoneEvent
+  | SourceFailedEvent
+  | DownloadedEvent
+  | EvaluationEvent
+  | PredictionEvent
+  | BenchmarkEvent
+  | InfoEvent
+  | OperationEvent
+  | MemoryEvent;

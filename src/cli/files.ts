@@ -1,0 +1,29 @@
+import { accessSync, constants, statSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { expected } from '../errors.js';
+import { fileError } from '../files.js';
+import { UsageError } from './usage.js';
+
+/** Checks that a file can be written there, before minutes of work rely on it. Throws UsageError. */
+export function checkOutputFile(flag: string, file: string): void {
+  const existing = statSync(file, { throwIfNoEntry: false });
+  if (existing?.isDirectory()) refuse('the name of a file', flag, file, 'This is a folder.');
+  if (existing && !existing.isFile()) return; // a device or a pipe: there is no file to make beside it
+  const folder = dirname(resolve(file));
+  if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory())
+    refuse('a file in an existing folder', flag, file, `Make the folder ${folder} first.`);
+  try {
+    accessSync(folder, constants.W_OK);
+  } catch (error) {
+    throw new UsageError(`${flag}: ${fileError('write', file, error).message}`);
+  }
+}
+
+function refuse(what: string, flag: string, file: string, hint: string): never {
+  throw new UsageError(expected(what, flag, file, hint).message);
+}
+
+/** A file name as the shell takes it, for commands that people copy. */
+export function shellWord(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+}

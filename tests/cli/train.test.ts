@@ -1,0 +1,163 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { writeDataset } from '../helpers/cli-idx.js';
+import { errorLines, eventsOf, makeWorkspace, runCli, runShell } from '../helpers/cli-run.js';
+
+const workspace = makeWorkspace();
+const data = writeDataset(join(workspace.folder, 'data'));
+const SMALL = ['--data-dir', data, '--hidden', '16', '--batch-size', '20', '--learning-rate', '0.02'];
+
+afterAll(() => workspace.remove());
+
+describe('train --json', () => {
+  it('writes start, an epoch each and done to stdout, and nothing else', async () => {
+    const cwd = workspace.make('json');
+    const result = await runCli(['train', ...SMALL, '--epochs', '3', '--seed', '7', '--json'], { cwd });
+    expect(result.status).toBe(0);
+    const events = eventsOf(result);
+    expect(events.map(({ event }) => event)).toEqual(['start', 'epoch', 'epoch', 'epoch', 'done']);
+    expect(events[0]).toMatchObject({
+      dataset: 'mnist',
+      trainCount: 400,
+      testCount: 100,
+      layers: [784, 16, 10],
+      activation: 'relu',
+      parameters: 784 * 16 + 16 + 16 * 10 + 10,
+      epochs: 3,
+      batchSize: 20,
+      optimizer: 'adam',
+      learningRate: 0.02,
+      seed: 7,
+    });
+    expect(events.slice(1, 4).map(({ epoch }) => epoch)).toEqual([1, 2, 3]);
+    for (const epoch of events.slice(1, 4)) {
+      expect(epoch).toEqual({
+        event: 'epoch',
+        epoch: epoch.epoch,
+        epochs: 3,
+        loss: expect.any(Number),
+        accuracy: expect.any(Number),
+        seconds: expect.any(Number),
+      });
+    }
+    const { backend, isa, threads } = events[0];
+    expect(events[4]).toEqual({
+      event: 'done',
+      testAccuracy: 1,
+      testLoss: expect.any(Number),
+      trainSeconds: expect.any(Number),
+      epochs: 3,
+      parameters: 12730,
+      backend,
+      isa,
+      threads,
+      seed: 7,
+      weightsSha256: expect.stringMatching(/^[0-9a-f]{64}$/),
+      model: 'mnist-model.safetensors',
+    });
+    expect(result.stderr).toContain('Test accuracy 100.00 %');
+    expect(readdirSync(cwd)).toEqual(['mnist-model.safetensors']);
+  });
+
+  it('gives the same weights for any number of threads, others for another seed', async () => {
+    const cwd = workspace.make('threads');
+    const hash = async (...flags: string[]) => {
+      const events = eventsOf(await runCli([...SMALL, '--epochs', '2', '--json', ...flags], { cwd }));
+      return events.at(-1)?.weightsSha256;
+    };
+    const first = await hash('--threads', '1');
+    expect(first).toMatch(/^[0-9a-f]{64}$/);
+    expect(await hash('--threads', '2')).toBe(first);
+    expect(await hash('--seed', '43')).not.toBe(first);
+  });
+
+  it('reports validation when a part is kept aside for it', async () => {
+    const cwd = workspace.make('validation');
+    const flags = ['--epochs', '1', '--validation-split', '0.25', '--out', 'v.safetensors', '--json'];
+    const epoch = eventsOf(await runCli([...SMALL, ...flags], { cwd })).find(({ event }) => event === 'epoch');
+    expect(epoch?.validationAccuracy).toBeGreaterThanOrEqual(0);
+    expect(epoch?.validationLoss).toBeGreaterThan(0);
+  });
+
+  it('trains with every optimizer, schedule and activation that it offers', async () => {
+    const cwd = workspace.make('options');
+    const sets = [
+      ['--optimizer', 'sgd', '--learning-rate', '0.1', '--momentum', '0.5', '--schedule', 'constant'],
+      ['--activation', 'gelu', '--label-smoothing', '0.1', '--hidden', '12,11', '--backend', 'js'],
+    ];
+    for (const flags of sets) {
+      const result = await runCli([...SMALL, '--epochs', '4', '--json', ...flags], { cwd });
+      expect(eventsOf(result).at(-1), result.stderr).toMatchObject({ event: 'done', testAccuracy: 1 });
+    }
+  });
+});
+
+describe('train for people', () => {
+  it('is the default command, and writes a line per epoch and no control codes into a pipe', async () => {
+    const cwd = workspace.make('people');
+    const result = await runCli([...SMALL, '--epochs', '2', '--out', 'a model.safetensors'], { cwd });
+    expect(result.status).toBe(0);
+    expect(result.stdout).not.toContain('\x1b');
+    expect(result.stdout.match(/^Epoch \d\/2 {2}loss \d\.\d{4} {2}accuracy \d+\.\d\d %/gm)).toHaveLength(2);
+    expect(result.stdout).toContain('Training 784-16-10');
+    expect(result.stdout).toContain('Test accuracy');
+    expect(result.stdout).toContain("mnist-train evaluate 'a model.safetensors' --data-dir");
+    expect(existsSync(join(cwd, 'a model.safetensors'))).toBe(true);
+  });
+
+  it('ends quietly when its reader goes away', async () => {
+    const cwd = workspace.make('reader');
+    const args = `${SMALL.map((word) => `'${word}'`).join(' ')} --epochs 100000`;
+    const result = await runShell(`"$NODE" "$CLI" ${args} | head -1; echo "\${PIPESTATUS[0]}"`, { cwd });
+    const lines = result.stdout.trim().split('\n');
+    expect(lines).toHaveLength(2);
+    expect(lines[0]).toContain('Training');
+    expect(lines[1]).toBe('141');
+    expect(errorLines(result)).toEqual([]);
+    expect(readdirSync(cwd)).toEqual([]);
+  });
+});
+
+describe('the choice of backend', () => {
+  const missing = { MNIST_TRAIN_ADDON: join(workspace.folder, 'missing.node') };
+
+  it('goes on in TypeScript when the addon is missing, and says so once', async () => {
+    const cwd = workspace.make('fallback');
+    const result = await runCli([...SMALL, '--epochs', '1', '--json'], { cwd, env: missing });
+    expect(result.status).toBe(0);
+    expect(eventsOf(result).at(-1)).toMatchObject({ event: 'done', backend: 'js', isa: null, threads: 1 });
+    const told = errorLines(result).filter((line) => line.includes('did not load'));
+    expect(told).toHaveLength(1);
+    expect(told[0]).toContain('missing.node');
+    expect(result.stderr).not.toContain('Warning');
+  });
+
+  it('fails with every reason when native was asked for', async () => {
+    const cwd = workspace.make('native');
+    const result = await runCli([...SMALL, '--backend', 'native'], { cwd, env: missing });
+    expect(result.status).toBe(1);
+    expect(errorLines(result)).toEqual([expect.stringMatching(/^mnist-train: .*did not load.*missing\.node/)]);
+    expect(readdirSync(cwd)).toEqual([]);
+  });
+
+  it('refuses an instruction set that does not exist', async () => {
+    const cwd = workspace.make('isa');
+    const result = await runCli([...SMALL], { cwd, env: { MNIST_TRAIN_ISA: 'mmx' } });
+    expect(result.status).toBe(2);
+    expect(errorLines(result)).toEqual([expect.stringContaining('MNIST_TRAIN_ISA, received "mmx"')]);
+  });
+});
+
+it('leaves a model alone when training fails', async () => {
+  const cwd = workspace.make('diverged');
+  const first = await runCli([...SMALL, '--epochs', '1'], { cwd });
+  expect(first.status).toBe(0);
+  const before = readFileSync(join(cwd, 'mnist-model.safetensors'));
+  const flags = ['--optimizer', 'sgd', '--schedule', 'constant', '--learning-rate', '1e30', '--epochs', '3'];
+  const result = await runCli([...SMALL, ...flags], { cwd });
+  expect(result.status).toBe(1);
+  expect(errorLines(result)).toEqual([expect.stringMatching(/Expected a finite loss.*Lower the learning rate/)]);
+  expect(readFileSync(join(cwd, 'mnist-model.safetensors')).equals(before)).toBe(true);
+  expect(readdirSync(cwd)).toEqual(['mnist-model.safetensors']);
+});
