@@ -65,10 +65,12 @@
       'sources': [
         'addon/addon.cc',
         'addon/data_object.cc',
+        'addon/measure_peak.cc',
         'addon/session_object.cc',
         'engine/engine.cc',
         'engine/job_queue.cc',
         'engine/ops.cc',
+        'engine/peak.cc',
         'engine/program.cc',
         'engine/thread_team.cc',
         'targets/cpu_features.cc',

@@ -5,6 +5,7 @@
 #include "../engine/ops.h"
 #include "../targets/dispatch.h"
 #include "data_object.h"
+#include "measure_peak.h"
 #include "session_object.h"
 
 namespace mnist_train {
@@ -36,6 +37,7 @@ class MnistTrainAddon : public Napi::Addon<MnistTrainAddon> {
                              InstanceValue("operations", operations(env), napi_enumerable),
                              InstanceValue("Session", SessionObject::define(env), napi_enumerable),
                              InstanceValue("Data", DataObject::define(env), napi_enumerable),
+                             InstanceValue("measurePeak", Napi::Function::New<measure_peak>(env), napi_enumerable),
                          });
   }
 };

@@ -67,6 +67,7 @@ DataObject::DataObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<DataOb
     view.columns = inputs_length / count;
     if (has_bytes) copied = (view.bytes = copy(bytes, &data->inputs)) != nullptr;
     if (!has_bytes) copied = (view.floats = copy(floats, &data->inputs)) != nullptr;
+    view.sparse = copied && worth_lists(view.bytes, view.floats, count, view.columns);
     view.target_columns = targets_length / count;
     if (has_classes && view.target_columns != 1) {
       throw_range_error(env, "Expected one class index per sample.");

@@ -13,6 +13,7 @@ using Clock = std::chrono::steady_clock;
 
 void run_ops(const Section& section, const StepContext& context, Slice slice, Barrier* barrier) {
   for (const Op& op : section.ops) {
+    if (op.absorbed) continue;
     if (op.barrier_before && barrier) barrier->wait();
     op.kind->run(context, op, slice);
   }
@@ -20,7 +21,61 @@ void run_ops(const Section& section, const StepContext& context, Slice slice, Ba
 
 size_t rounded_up(size_t value, size_t grain) { return (value + grain - 1) / grain * grain; }
 
+// Below this share of values that are not zero, lists are faster than full products (docs/performance.md).
+constexpr double kSparseDensity = 0.4;
+
 }  // namespace
+
+bool worth_lists(const uint8_t* bytes, const float* floats, size_t rows, size_t columns) {
+  constexpr size_t kMostRows = 64;
+  const size_t looked_at = rows < kMostRows ? rows : kMostRows;
+  size_t non_zeros = 0;
+  for (size_t i = 0; i < looked_at; i++) {
+    const size_t begin = rows * i / looked_at * columns;
+    for (size_t j = begin; j < begin + columns; j++) non_zeros += bytes ? bytes[j] != 0 : floats[j] != 0.0f;
+  }
+  return static_cast<double>(non_zeros) < kSparseDensity * static_cast<double>(looked_at * columns);
+}
+
+bool SparseLists::allocate(size_t capacity, size_t columns, bool by_column) {
+  constexpr size_t kRoom = 16;  // a vector may be stored behind a row's last entry
+  batch.columns = columns;
+  batch.capacity = capacity;
+  batch.row_stride = rounded_up(columns, 16) + kRoom;
+  batch.chunks = (columns + 15) / 16;
+  const size_t rows_bytes = rounded_up(capacity * batch.row_stride * sizeof(NonZero), kAlignment);
+  const size_t starts_bytes = rounded_up(capacity * (batch.chunks + 1) * sizeof(uint32_t), kAlignment);
+  const size_t columns_bytes = by_column ? rounded_up(columns * capacity * sizeof(NonZero), kAlignment) : 0;
+  const size_t counts_bytes = by_column ? rounded_up(columns * sizeof(uint32_t), kAlignment) : 0;
+  if (!memory.allocate(rows_bytes + starts_bytes + columns_bytes + counts_bytes)) return false;
+  char* p = memory.data();
+  batch.by_row = reinterpret_cast<NonZero*>(p);
+  batch.chunk_starts = reinterpret_cast<uint32_t*>(p += rows_bytes);
+  batch.by_column = reinterpret_cast<NonZero*>(p += starts_bytes);
+  batch.column_counts = reinterpret_cast<uint32_t*>(p += columns_bytes);
+  return true;
+}
+
+bool Engine::open_lists() {
+  const size_t count = program_.buffers.size();
+  sparse_.assign(count, nullptr);
+  sparse_alone_.assign(count, nullptr);
+  const auto add = [&](size_t buffer, std::vector<SparseBatch*>* table) {
+    const Buffer& b = program_.buffers[buffer];
+    std::unique_ptr<SparseLists> lists(new (std::nothrow) SparseLists());
+    if (!lists || !lists->allocate(b.rows, b.columns, b.region == kTrain)) return false;
+    (*table)[buffer] = &lists->batch;
+    memory_bytes_ += lists->memory.size();
+    lists_.push_back(std::move(lists));
+    return true;
+  };
+  for (size_t i = 0; i < count; i++) {
+    if (!program_.buffers[i].sparse) continue;
+    if (!add(i, &sparse_)) return false;
+    if (program_.buffers[i].region == kInfer && !add(i, &sparse_alone_)) return false;
+  }
+  return true;
+}
 
 bool Engine::open(Program program, const KernelTable* kernels, size_t threads) {
   program_ = std::move(program);
@@ -41,11 +96,11 @@ bool Engine::open(Program program, const KernelTable* kernels, size_t threads) {
   const size_t train = program_.sections[kTrainSection].capacity;
   const size_t evaluate = program_.sections[kEvaluateSection].capacity;
   for (auto& metrics : row_metrics_) metrics.assign(train > evaluate ? train : evaluate, RowMetrics{0, 0});
-  return publish();
+  return open_lists() && publish();
 }
 
 char* Engine::data_of(const Buffer& buffer) {
-  if (buffer.region == kEvaluate || buffer.region == kInfer) return nullptr;
+  if (buffer.region == kEvaluate || buffer.region == kInfer || buffer.sparse) return nullptr;
   return regions_[buffer.region].data() + buffer.offset;
 }
 
@@ -116,6 +171,10 @@ struct Engine::Advance {
 void Engine::advance(Run* run, double milliseconds) {
   const auto duration =
       std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double, std::milli>(milliseconds));
+  for (const Op& op : program_.sections[run->section].ops) {
+    SparseBatch* const batch = op.buffers[0] == kNoBuffer ? nullptr : sparse_[static_cast<size_t>(op.buffers[0])];
+    if (batch && run->data) batch->active = run->data->view.sparse;
+  }
   {
     const Published parameters(this);
     Advance advance = {this, run, parameters, Clock::now() + duration, {false, false}};
@@ -137,6 +196,8 @@ void Engine::advance_member(size_t member, void* argument) {
 
   StepContext context;
   context.program = &engine.program_;
+  context.section = &section;
+  context.sparse = engine.sparse_.data();
   context.kernels = engine.kernels_;
   for (size_t region = 0; region < kRegionCount; region++) context.regions[region] = engine.regions_[region].data();
   if (run.section == kEvaluateSection) context.regions[kParameters] = advance.parameters.data();
@@ -179,13 +240,24 @@ struct Engine::Inference {
   size_t rows;
   float* output;
   char* memory;  // the infer region
+  SparseBatch* const* sparse;
   const Published& parameters;
 };
+
+// Decides for a whole inference whether the input goes as lists.
+void Engine::choose_lists(const Inference& inference) {
+  const int input = program_.sections[kInferSection].input;
+  SparseBatch* const batch = inference.sparse[input];
+  if (!batch) return;
+  batch->active = worth_lists(inference.bytes, inference.floats, inference.rows, batch->columns);
+}
 
 void Engine::infer(const Inference& inference, Slice slice, Barrier* barrier) {
   const Section& section = program_.sections[kInferSection];
   StepContext context = {};
   context.program = &program_;
+  context.section = &section;
+  context.sparse = inference.sparse;
   context.kernels = kernels_;
   context.regions[kParameters] = inference.parameters.data();
   context.regions[kInfer] = inference.memory;
@@ -193,12 +265,13 @@ void Engine::infer(const Inference& inference, Slice slice, Barrier* barrier) {
   const Buffer& output = context.buffer(section.output);
   float* const staged = context.pointer<float>(section.input);
   const float* const answer = context.pointer<float>(section.output);
+  SparseBatch* const batch = inference.sparse[section.input];
   for (size_t begin = 0; begin < inference.rows; begin += section.capacity) {
     const size_t rows = inference.rows - begin < section.capacity ? inference.rows - begin : section.capacity;
     context.rows = rows;
     const uint8_t* bytes = inference.bytes ? inference.bytes + begin * input.columns : nullptr;
     const float* floats = inference.floats ? inference.floats + begin * input.columns : nullptr;
-    kernels_->gather({bytes, floats, nullptr, staged, rows, input.columns}, slice);
+    kernels_->gather({bytes, floats, nullptr, staged, batch, rows, input.columns}, slice);
     if (barrier) barrier->wait();
     run_ops(section, context, slice, barrier);
     if (barrier) barrier->wait();
@@ -218,13 +291,16 @@ void Engine::infer_member(size_t member, void* argument) {
 
 void Engine::infer_on_team(const uint8_t* bytes, const float* floats, size_t rows, float* output) {
   const Published parameters(this);
-  Inference inference = {this, bytes, floats, rows, output, regions_[kInfer].data(), parameters};
+  Inference inference = {this, bytes, floats, rows, output, regions_[kInfer].data(), sparse_.data(), parameters};
+  choose_lists(inference);
   team_->run(&Engine::infer_member, &inference);
 }
 
 void Engine::infer_alone(const uint8_t* bytes, const float* floats, size_t rows, float* output) {
   const Published parameters(this);
-  const Inference inference = {this, bytes, floats, rows, output, infer_alone_.data(), parameters};
+  const Inference inference = {this,      bytes, floats, rows, output, infer_alone_.data(), sparse_alone_.data(),
+                               parameters};
+  choose_lists(inference);
   infer(inference, {0, 1, reinterpret_cast<float*>(scratch_alone_.data())}, nullptr);
 }
 

@@ -22,6 +22,18 @@ struct Data {
   DataView view;
 };
 
+// The lists of a sparse buffer, with their memory.
+struct SparseLists {
+  SparseBatch batch = {};
+  AlignedMemory memory;
+  // Room for batches of this shape; lists of columns only where training needs them.
+  bool allocate(size_t capacity, size_t columns, bool by_column);
+};
+
+// Whether so few of these samples' values are not zero that lists pay; looks at some rows only. One of the arrays is
+// null.
+bool worth_lists(const uint8_t* bytes, const float* floats, size_t rows, size_t columns);
+
 // A run of a section over an order of samples, which may be advanced piece by piece.
 struct Run {
   SectionId section = kTrainSection;
@@ -86,13 +98,18 @@ class Engine {
   static void advance_member(size_t member, void* argument);
   static void infer_member(size_t member, void* argument);
   void infer(const Inference& inference, Slice slice, Barrier* barrier);
+  bool open_lists();
+  void choose_lists(const Inference& inference);
 
   Program program_;
   const KernelTable* kernels_ = nullptr;
   std::unique_ptr<ThreadTeam> team_;
   AlignedMemory regions_[kRegionCount];
   AlignedMemory infer_alone_;
-  AlignedMemory scratch_;  // one stretch per member
+  std::vector<std::unique_ptr<SparseLists>> lists_;
+  std::vector<SparseBatch*> sparse_;        // by buffer, for the team; null for those that are not sparse
+  std::vector<SparseBatch*> sparse_alone_;  // the same for infer_alone()
+  AlignedMemory scratch_;                   // one stretch per member
   AlignedMemory scratch_alone_;
   size_t scratch_stride_ = 0;               // floats
   std::vector<RowMetrics> row_metrics_[2];  // of the even and the odd steps

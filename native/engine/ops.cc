@@ -51,10 +51,12 @@ void run_gather(const StepContext& c, const Op& op, Slice slice) {
   const Buffer& output = c.buffer(op.buffers[0]);
   const DataView& data = *c.data;
   if (op.values[0] == 0) {
-    c.kernels->gather({data.bytes, data.floats, c.order, c.pointer<float>(op.buffers[0]), c.rows, output.columns},
+    c.kernels->gather({data.bytes, data.floats, c.order, c.pointer<float>(op.buffers[0]), c.sparse[op.buffers[0]],
+                       c.rows, output.columns},
                       slice);
   } else if (output.type == ElementType::kFloat32) {
-    c.kernels->gather({nullptr, data.targets, c.order, c.pointer<float>(op.buffers[0]), c.rows, output.columns}, slice);
+    c.kernels->gather(
+        {nullptr, data.targets, c.order, c.pointer<float>(op.buffers[0]), nullptr, c.rows, output.columns}, slice);
   } else if (slice.part == 0) {
     int32_t* classes = c.pointer<int32_t>(op.buffers[0]);
     for (size_t i = 0; i < c.rows; i++) classes[i] = data.classes[c.order[i]];
@@ -120,36 +122,10 @@ const char* check_dense(const Program& program, const Op& op) {
 
 void run_dense(const StepContext& c, const Op& op, Slice slice) {
   const Buffer& weights = c.buffer(op.buffers[1]);
-  c.kernels->dense({c.pointer<float>(op.buffers[0]), c.pointer<float>(op.buffers[1]), c.pointer<float>(op.buffers[2]),
-                    c.pointer<float>(op.buffers[3]), c.rows, weights.rows, weights.columns, activation_of(op.values[0]),
-                    static_cast<float>(op.values[1])},
+  c.kernels->dense({c.pointer<float>(op.buffers[0]), c.sparse[op.buffers[0]], c.pointer<float>(op.buffers[1]),
+                    c.pointer<float>(op.buffers[2]), c.pointer<float>(op.buffers[3]), c.rows, weights.rows,
+                    weights.columns, activation_of(op.values[0]), static_cast<float>(op.values[1])},
                    slice);
-}
-
-// denseBackward: input, weights, dOutput -> dWeights, dBias?, dInput?
-
-const char* check_dense_backward(const Program& program, const Op& op) {
-  const Buffer& weights = buffer_of(program, op, 1);
-  if (!is_matrix(weights, weights.rows, weights.columns)) return "shape of the weights";
-  if (!is_batch(buffer_of(program, op, 0), weights.rows)) return "shape of the input";
-  if (!is_batch(buffer_of(program, op, 2), weights.columns)) return "shape of dOutput";
-  if (!is_matrix(buffer_of(program, op, 3), weights.rows, weights.columns)) return "shape of dWeights";
-  if (!absent(op, 4) && !is_vector(buffer_of(program, op, 4), weights.columns)) return "shape of dBias";
-  if (!absent(op, 5) && !is_batch(buffer_of(program, op, 5), weights.rows)) return "shape of dInput";
-  return nullptr;
-}
-
-void run_dense_backward(const StepContext& c, const Op& op, Slice slice) {
-  const Buffer& weights = c.buffer(op.buffers[1]);
-  c.kernels->dense_backward(
-      {c.pointer<float>(op.buffers[0]), c.pointer<float>(op.buffers[1]), c.pointer<float>(op.buffers[2]),
-       c.pointer<float>(op.buffers[3]), c.pointer<float>(op.buffers[4]), c.pointer<float>(op.buffers[5]), c.rows,
-       weights.rows, weights.columns},
-      slice);
-}
-
-size_t scratch_dense_backward(const Program& program, const Op& op) {
-  return absent(op, 5) ? 0 : scratch_floats(buffer_of(program, op, 1).columns);
 }
 
 // activation: input -> output; activation, negativeSlope
@@ -250,13 +226,22 @@ const char* check_sgd(const Program& program, const Op& op) {
   return check_scalar(program, op.values[0]);
 }
 
-void run_sgd(const StepContext& c, const Op& op, Slice slice) {
+SgdArgs sgd_args(const StepContext& c, const Op& op) {
   const Buffer& parameter = c.buffer(op.buffers[0]);
-  c.kernels->sgd({c.pointer<float>(op.buffers[0]), c.pointer<float>(op.buffers[1]), c.pointer<float>(op.buffers[2]),
-                  parameter.rows, parameter.columns, c.scalars[static_cast<size_t>(op.values[0])],
-                  static_cast<float>(op.values[1]), static_cast<float>(op.values[3]), op.values[2] != 0},
-                 slice);
+  return {c.pointer<float>(op.buffers[0]),
+          c.pointer<float>(op.buffers[1]),
+          c.pointer<float>(op.buffers[2]),
+          parameter.rows,
+          parameter.columns,
+          c.scalars[static_cast<size_t>(op.values[0])],
+          static_cast<float>(op.values[1]),
+          static_cast<float>(op.values[3]),
+          op.values[2] != 0};
 }
+
+void run_sgd(const StepContext& c, const Op& op, Slice slice) { c.kernels->sgd(sgd_args(c, op), slice); }
+
+bool is_sgd(const Op& op) { return op.kind->run == run_sgd; }
 
 // adam: parameter, gradient, firstMoment, secondMoment; beta1, beta2, epsilon, stepSize, correction, decay (scalars)
 
@@ -272,33 +257,91 @@ const char* check_adam(const Program& program, const Op& op) {
   return nullptr;
 }
 
-void run_adam(const StepContext& c, const Op& op, Slice slice) {
+AdamArgs adam_args(const StepContext& c, const Op& op) {
   const Buffer& parameter = c.buffer(op.buffers[0]);
   const auto scalar = [&](size_t value) { return c.scalars[static_cast<size_t>(op.values[value])]; };
-  c.kernels->adam(
-      {c.pointer<float>(op.buffers[0]), c.pointer<float>(op.buffers[1]), c.pointer<float>(op.buffers[2]),
-       c.pointer<float>(op.buffers[3]), parameter.rows, parameter.columns, static_cast<float>(op.values[0]),
-       static_cast<float>(1.0 - op.values[0]), static_cast<float>(op.values[1]), static_cast<float>(1.0 - op.values[1]),
-       static_cast<float>(op.values[2]), scalar(3), scalar(4), scalar(5)},
-      slice);
+  return {c.pointer<float>(op.buffers[0]),
+          c.pointer<float>(op.buffers[1]),
+          c.pointer<float>(op.buffers[2]),
+          c.pointer<float>(op.buffers[3]),
+          parameter.rows,
+          parameter.columns,
+          static_cast<float>(op.values[0]),
+          static_cast<float>(1.0 - op.values[0]),
+          static_cast<float>(op.values[1]),
+          static_cast<float>(1.0 - op.values[1]),
+          static_cast<float>(op.values[2]),
+          scalar(3),
+          scalar(4),
+          scalar(5)};
+}
+
+void run_adam(const StepContext& c, const Op& op, Slice slice) { c.kernels->adam(adam_args(c, op), slice); }
+
+// denseBackward: input, weights, dOutput -> dWeights?, dBias?, dInput?; update
+
+const char* check_dense_backward(const Program& program, const Op& op) {
+  const Buffer& weights = buffer_of(program, op, 1);
+  if (!is_matrix(weights, weights.rows, weights.columns)) return "shape of the weights";
+  if (!is_batch(buffer_of(program, op, 0), weights.rows)) return "shape of the input";
+  if (!is_batch(buffer_of(program, op, 2), weights.columns)) return "shape of dOutput";
+  if (!absent(op, 3) && !is_matrix(buffer_of(program, op, 3), weights.rows, weights.columns))
+    return "shape of dWeights";
+  if (!absent(op, 4) && !is_vector(buffer_of(program, op, 4), weights.columns)) return "shape of dBias";
+  if (!absent(op, 5) && !is_batch(buffer_of(program, op, 5), weights.rows)) return "shape of dInput";
+  if (op.values[0] != 0 && !absent(op, 5)) return "an update would change the weights that dInput needs";
+  return nullptr;
+}
+
+Update update_of(const StepContext& c, int index) {
+  Update update;
+  if (index == kNoOp) return update;
+  const Op& op = c.section->ops[static_cast<size_t>(index)];
+  if (is_sgd(op)) {
+    update.rule = Update::Rule::kSgd;
+    update.sgd = sgd_args(c, op);
+  } else {
+    update.rule = Update::Rule::kAdam;
+    update.adam = adam_args(c, op);
+  }
+  return update;
+}
+
+void run_dense_backward(const StepContext& c, const Op& op, Slice slice) {
+  const Buffer& weights = c.buffer(op.buffers[1]);
+  c.kernels->dense_backward({c.pointer<float>(op.buffers[0]), c.sparse[op.buffers[0]], c.pointer<float>(op.buffers[1]),
+                             c.pointer<float>(op.buffers[2]), c.pointer<float>(op.buffers[3]),
+                             c.pointer<float>(op.buffers[4]), c.pointer<float>(op.buffers[5]), c.rows, weights.rows,
+                             weights.columns, update_of(c, op.weights_update), update_of(c, op.bias_update)},
+                            slice);
+}
+
+size_t scratch_dense_backward(const Program& program, const Op& op) {
+  return absent(op, 5) ? 0 : scratch_floats(buffer_of(program, op, 1).columns);
+}
+
+void run_column_lists(const StepContext& c, const Op& op, Slice slice) {
+  c.kernels->column_lists({c.sparse[op.buffers[0]], c.rows}, slice);
 }
 
 }  // namespace
 
 const OpKind kOpKinds[] = {
-    {"gather", "vw", check_gather, run_gather, nullptr, true},
-    {"matmul", "rrwvv", check_matmul, run_matmul, scratch_matmul, false},
-    {"dense", "rrRwvv", check_dense, run_dense, nullptr, false},
-    {"denseBackward", "rrrwWW", check_dense_backward, run_dense_backward, scratch_dense_backward, false},
-    {"activation", "rwvv", check_activation_op, run_activation, nullptr, false},
-    {"activationBackward", "rrwvv", check_activation_backward, run_activation_backward, nullptr, false},
-    {"softmax", "rw", check_softmax, run_softmax, nullptr, false},
-    {"softmaxBackward", "rrw", check_three_alike, run_softmax_backward, nullptr, false},
-    {"softmaxCrossEntropy", "rrWv", check_softmax_cross_entropy, run_softmax_cross_entropy, nullptr, true},
-    {"meanSquaredError", "rrW", check_mean_squared_error, run_mean_squared_error, nullptr, true},
-    {"sgd", "urUvvvv", check_sgd, run_sgd, nullptr, false},
-    {"adam", "uruuvvvvvv", check_adam, run_adam, nullptr, false},
+    {"gather", "vw", check_gather, run_gather, nullptr, true, 0},
+    {"matmul", "rrwvv", check_matmul, run_matmul, scratch_matmul, false, -1},
+    {"dense", "rrRwvv", check_dense, run_dense, nullptr, false, 0},
+    {"denseBackward", "rrrWWWv", check_dense_backward, run_dense_backward, scratch_dense_backward, false, 0},
+    {"activation", "rwvv", check_activation_op, run_activation, nullptr, false, -1},
+    {"activationBackward", "rrwvv", check_activation_backward, run_activation_backward, nullptr, false, -1},
+    {"softmax", "rw", check_softmax, run_softmax, nullptr, false, -1},
+    {"softmaxBackward", "rrw", check_three_alike, run_softmax_backward, nullptr, false, -1},
+    {"softmaxCrossEntropy", "rrWv", check_softmax_cross_entropy, run_softmax_cross_entropy, nullptr, true, -1},
+    {"meanSquaredError", "rrW", check_mean_squared_error, run_mean_squared_error, nullptr, true, -1},
+    {"sgd", "urUvvvv", check_sgd, run_sgd, nullptr, false, -1},
+    {"adam", "uruuvvvvvv", check_adam, run_adam, nullptr, false, -1},
 };
 const size_t kOpKindCount = sizeof(kOpKinds) / sizeof(kOpKinds[0]);
+
+const OpKind kColumnListsKind = {"columnLists", "r", nullptr, run_column_lists, nullptr, false, 0};
 
 }  // namespace mnist_train

@@ -16,11 +16,13 @@ struct DataView {
   const float* targets = nullptr;    // values
   size_t target_columns = 0;
   size_t count = 0;
+  bool sparse = false;  // worth lists of non-zeros
 };
 
 // What an op sees while a step runs.
 struct StepContext {
   const Program* program;
+  const Section* section;
   const KernelTable* kernels;
   char* regions[kRegionCount];
   const DataView* data;
@@ -28,6 +30,7 @@ struct StepContext {
   const float* scalars;   // of this step
   size_t rows;
   RowMetrics* metrics;
+  SparseBatch* const* sparse;  // by buffer; null for those that are not sparse
 
   template <class T>
   T* pointer(int buffer) const {
@@ -51,7 +54,13 @@ struct OpKind {
   size_t (*scratch)(const Program& program, const Op& op);
   // True for ops that read the bound data or report metrics: they make no sense in an infer section.
   bool needs_data;
+  // The place among the op's buffers that may be sparse, or -1.
+  int sparse_field;
 };
+
+// Makes the column lists of a sparse buffer, which denseBackward reads; parse_program() puts it behind the buffer's
+// gather.
+extern const OpKind kColumnListsKind;
 
 extern const OpKind kOpKinds[];
 extern const size_t kOpKindCount;

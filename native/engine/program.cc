@@ -1,6 +1,7 @@
 #include "program.h"
 
 #include <ctype.h>
+#include <string.h>
 
 #include "memory.h"
 #include "ops.h"
@@ -8,7 +9,7 @@
 namespace mnist_train {
 namespace {
 
-constexpr double kFormatVersion = 1;
+constexpr double kFormatVersion = 2;
 // Far above what fits in memory, far below what a size_t product of two could overflow.
 constexpr double kLargestSize = 1099511627776.0;  // 2^40
 constexpr double kMostBuffers = 1000000, kMostOps = 1000000;
@@ -67,6 +68,7 @@ bool parse_buffer(Reader& reader, Program* program) {
   buffer.rows = reader.size("rows");
   buffer.columns = reader.size("columns");
   buffer.batched = reader.size("batched flag", 1) != 0;
+  buffer.sparse = reader.size("sparse flag", 1) != 0;
   if (!reader.ok()) return false;
   if (buffer.rows == 0 || buffer.columns == 0) return reader.fail("a buffer has no elements");
   if (buffer.offset % kAlignment != 0) return reader.fail("a buffer is not aligned");
@@ -76,6 +78,9 @@ bool parse_buffer(Reader& reader, Program* program) {
   }
   if (buffer.batched && (buffer.region == kParameters || buffer.region == kSlots)) {
     return reader.fail("parameters and slots are not batched");
+  }
+  if (buffer.sparse && (!buffer.batched || buffer.type != ElementType::kFloat32)) {
+    return reader.fail("only float32 batches can be sparse");
   }
   program->buffers.push_back(buffer);
   return true;
@@ -103,6 +108,8 @@ bool parse_op(Reader& reader, Program* program, SectionId section) {
   Op op;
   op.kind = &kOpKinds[reader.size("op", static_cast<double>(kOpKindCount - 1))];
   op.barrier_before = true;
+  op.weights_update = op.bias_update = kNoOp;
+  op.absorbed = false;
   size_t buffers = 0, values = 0;
   for (size_t i = 0; i < kMaxOpBuffers; i++) op.buffers[i] = kNoBuffer;
   for (size_t i = 0; i < kMaxOpValues; i++) op.values[i] = 0;
@@ -116,7 +123,11 @@ bool parse_op(Reader& reader, Program* program, SectionId section) {
     if (!reader.ok()) return false;
     op.buffers[buffers++] = index;
     const bool writes = tolower(*field) != 'r';
-    if (index != kNoBuffer && !check_access(reader, *program, index, section, writes)) return false;
+    if (index == kNoBuffer) continue;
+    if (!check_access(reader, *program, index, section, writes)) return false;
+    if (program->buffers[static_cast<size_t>(index)].sparse && op.kind->sparse_field != static_cast<int>(buffers) - 1) {
+      return reader.fail(std::string(op.kind->name) + " cannot take a sparse buffer here");
+    }
   }
   if (!reader.ok()) return false;
   if (op.kind->needs_data && section == kInferSection) return reader.fail(std::string(op.kind->name) + " cannot infer");
@@ -129,24 +140,85 @@ bool parse_op(Reader& reader, Program* program, SectionId section) {
   return true;
 }
 
+bool is_op(const Op& op, const char* name) { return strcmp(op.kind->name, name) == 0; }
+
+// Puts an op that makes column lists behind each gather into a sparse buffer that a denseBackward reads.
+void add_column_lists(const Program& program, Section* section) {
+  const auto read_backward = [&](int buffer) {
+    for (const Op& op : section->ops) {
+      if (is_op(op, "denseBackward") && op.buffers[0] == buffer) return true;
+    }
+    return false;
+  };
+  for (size_t i = 0; i < section->ops.size(); i++) {
+    const Op gather = section->ops[i];
+    const int buffer = gather.buffers[0];
+    if (!is_op(gather, "gather") || !program.buffers[static_cast<size_t>(buffer)].sparse || !read_backward(buffer))
+      continue;
+    Op lists = gather;
+    lists.kind = &kColumnListsKind;
+    section->ops.insert(section->ops.begin() + static_cast<std::ptrdiff_t>(++i), lists);
+  }
+}
+
+// A denseBackward with `update` does the work of the optimizer ops that follow it. The gradients then have no other
+// reader: nothing is written to their buffers.
+bool absorb_updates(Reader& reader, Section* section) {
+  const auto absorb = [&](size_t owner, size_t at, int gradient, int* update) {
+    if (at >= section->ops.size()) return reader.fail("an update is missing");
+    Op& op = section->ops[at];
+    if ((!is_op(op, "sgd") && !is_op(op, "adam")) || op.buffers[1] != gradient)
+      return reader.fail("an update is missing");
+    op.absorbed = true;
+    *update = static_cast<int>(at);
+    return owner < at;
+  };
+  for (size_t i = 0; i < section->ops.size(); i++) {
+    Op& op = section->ops[i];
+    if (!is_op(op, "denseBackward") || op.values[0] == 0) continue;
+    if (op.buffers[3] == kNoBuffer) return reader.fail("an update has no gradient");
+    if (!absorb(i, i + 1, op.buffers[3], &op.weights_update)) return false;
+    if (op.buffers[4] != kNoBuffer && !absorb(i, i + 2, op.buffers[4], &op.bias_update)) return false;
+  }
+  return true;
+}
+
+// Memory that an op touches. Lists of a sparse buffer get regions of their own, one for those of rows, one for columns.
+struct Access {
+  size_t region;
+  size_t begin, end;
+  bool writes;
+};
+
+void collect_accesses(const Program& program, const Op& op, std::vector<Access>* accesses) {
+  size_t next = 0;
+  for (const char* field = op.kind->fields; *field; field++) {
+    if (*field == 'v') continue;
+    const int index = op.buffers[next++];
+    if (index == kNoBuffer) continue;
+    const Buffer& b = program.buffers[static_cast<size_t>(index)];
+    const bool writes = tolower(*field) != 'r';
+    if (op.kind != &kColumnListsKind) {
+      accesses->push_back({static_cast<size_t>(b.region), b.offset, b.offset + b.elements() * 4, writes});
+    }
+    if (!b.sparse) continue;
+    const size_t lists = kRegionCount + 2 * static_cast<size_t>(index);
+    accesses->push_back({lists, 0, 1, writes});
+    if (op.kind == &kColumnListsKind) accesses->push_back({lists + 1, 0, 1, true});
+    if (is_op(op, "denseBackward")) accesses->push_back({lists + 1, 0, 1, false});
+  }
+}
+
 // Finds the ops before which all threads must have finished the ops since the last barrier: those that touch memory
 // that another op wrote, or write memory that another op touched. Compares bytes, since buffers may share space.
 void place_barriers(const Program& program, Section* section) {
-  struct Access {
-    Region region;
-    size_t begin, end;
-    bool writes;
-  };
   std::vector<Access> since;
   for (Op& op : section->ops) {
+    if (op.absorbed) continue;
     std::vector<Access> own;
-    size_t next = 0;
-    for (const char* field = op.kind->fields; *field; field++) {
-      if (*field == 'v') continue;
-      const int index = op.buffers[next++];
-      if (index == kNoBuffer) continue;
-      const Buffer& b = program.buffers[static_cast<size_t>(index)];
-      own.push_back({b.region, b.offset, b.offset + b.elements() * 4, tolower(*field) != 'r'});
+    collect_accesses(program, op, &own);
+    for (const int update : {op.weights_update, op.bias_update}) {
+      if (update != kNoOp) collect_accesses(program, section->ops[static_cast<size_t>(update)], &own);
     }
     op.barrier_before = false;
     for (const Access& a : own) {
@@ -183,7 +255,10 @@ bool parse_section(Reader& reader, Program* program) {
   }
   const size_t ops = reader.size("number of ops", kMostOps);
   for (size_t i = 0; i < ops && reader.ok(); i++) parse_op(reader, program, id);
-  if (reader.ok()) place_barriers(*program, &section);
+  if (!reader.ok()) return false;
+  add_column_lists(*program, &section);
+  if (!absorb_updates(reader, &section)) return false;
+  place_barriers(*program, &section);
   return reader.ok();
 }
 

@@ -22,6 +22,7 @@ struct Buffer {
   size_t offset;  // bytes from the region's start, a multiple of 64
   size_t rows, columns;
   bool batched;  // rows is the section's capacity; a step uses its first rows
+  bool sparse;   // may be held as lists of non-zeros
   size_t elements() const { return rows * columns; }
 };
 
@@ -30,12 +31,16 @@ struct OpKind;
 constexpr size_t kMaxOpBuffers = 6;
 constexpr size_t kMaxOpValues = 6;
 constexpr int kNoBuffer = -1;
+constexpr int kNoOp = -1;
 
 struct Op {
   const OpKind* kind;
   int buffers[kMaxOpBuffers];  // indices into Program::buffers, or kNoBuffer
   double values[kMaxOpValues];
   bool barrier_before;  // reads or overwrites what an op since the last barrier touched
+  // For denseBackward: the ops of the section that update its weights and its bias, whose work it does; kNoOp for none.
+  int weights_update, bias_update;
+  bool absorbed;  // done by the denseBackward before it
 };
 
 struct Section {

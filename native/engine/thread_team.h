@@ -10,24 +10,41 @@
 
 namespace mnist_train {
 
-// All members wait until the last one arrives. Waiting spins for a short while and then yields the core, so that the
-// team also finishes when it has more members than the machine has cores.
+// Lets threads wait until a condition on atomics holds: spinning for a short while, then parked. Parked threads leave
+// their core to the ones they wait for, so a team also gets on when the machine is busy or has fewer cores than
+// members.
+class WaitPoint {
+ public:
+  explicit WaitPoint(size_t members);
+  // Returns when done() is true. Whoever makes it true calls wake() afterwards.
+  template <class Done>
+  void wait(Done done);
+  void wake();
+
+ private:
+  const int spins_;
+  std::atomic<size_t> parked_{0};
+  std::mutex mutex_;
+  std::condition_variable condition_;
+};
+
+// All members wait until the last one arrives.
 class Barrier {
  public:
-  explicit Barrier(size_t members);
+  explicit Barrier(size_t members) : members_(members), point_(members) {}
   void wait();
 
  private:
   const size_t members_;
-  const int spins_;
   alignas(64) std::atomic<size_t> arrived_{0};
   alignas(64) std::atomic<size_t> generation_{0};
+  WaitPoint point_;
 };
 
 // The caller of run() is member 0; the other threads are started by the first run() and parked between runs.
 class ThreadTeam {
  public:
-  explicit ThreadTeam(size_t members) : barrier(members), members_(members) {}
+  explicit ThreadTeam(size_t members) : barrier(members), members_(members), all_returned_(members) {}
   ~ThreadTeam();
   ThreadTeam(const ThreadTeam&) = delete;
   ThreadTeam& operator=(const ThreadTeam&) = delete;
@@ -46,12 +63,13 @@ class ThreadTeam {
   const size_t members_;
   std::vector<std::thread> threads_;
   std::mutex mutex_;
-  std::condition_variable wake_;
+  std::condition_variable begin_;
   size_t round_ = 0;
   bool stopping_ = false;
   void (*work_)(size_t, void*) = nullptr;
   void* argument_ = nullptr;
   std::atomic<size_t> running_{0};  // members besides the caller that have not returned yet
+  WaitPoint all_returned_;
 };
 
 }  // namespace mnist_train

@@ -6,6 +6,7 @@
 #include "losses-inl.h"
 #include "matmul-inl.h"
 #include "optimizers-inl.h"
+#include "peak-inl.h"
 #include "softmax-inl.h"
 
 #define MNIST_TRAIN_STRING_OF(name) #name
@@ -29,6 +30,8 @@ const KernelTable kTable = {
     sgd,
     adam,
     gather,
+    column_lists,
+    multiply_adds,
 };
 
 }  // namespace MNIST_TRAIN_ISA

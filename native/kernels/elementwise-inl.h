@@ -5,6 +5,7 @@
 #include "kernels.h"
 #include "math-inl.h"
 #include "partition-inl.h"
+#include "sparse-inl.h"
 
 namespace mnist_train {
 namespace MNIST_TRAIN_ISA {
@@ -38,24 +39,41 @@ inline Vec scale_pixels(Vec v) {
   return fma(remainder, reciprocal, q);
 }
 
-// output[rows, columns]: pixels / 255, or floats as they are.
+// A row of pixels / 255, or of floats as they are, `lanes` at a time.
+struct PixelRow {
+  const uint8_t* bytes;
+  Vec load(size_t j, size_t lanes) const {
+    return scale_pixels(lanes == kLanes ? load_bytes(bytes + j) : load_bytes_partial(bytes + j, lanes));
+  }
+};
+
+struct FloatRow {
+  const float* floats;
+  Vec load(size_t j, size_t lanes) const { return load_lanes(floats + j, lanes); }
+};
+
+template <class Row>
+inline void gather_row(const Row& source, const GatherArgs& args, size_t row) {
+  if (args.sparse && args.sparse->active) {
+    list_row(*args.sparse, row, [&](size_t j, size_t lanes) { return source.load(j, lanes); });
+    return;
+  }
+  float* output = args.output + row * args.columns;
+  for (size_t j = 0; j < args.columns; j += kLanes) {
+    const size_t lanes = smaller(kLanes, args.columns - j);
+    store_lanes(output + j, source.load(j, lanes), lanes);
+  }
+}
+
+// output[rows, columns], or the row lists of the same numbers.
 void gather(const GatherArgs& args, Slice slice) {
   const Range rows = share(args.rows, 1, slice);
   for (size_t row = rows.begin; row < rows.end; row++) {
     const size_t source = (args.order ? args.order[row] : row) * args.columns;
-    float* output = args.output + row * args.columns;
-    size_t j = 0;
     if (args.bytes) {
-      const uint8_t* bytes = args.bytes + source;
-      for (; j + kLanes <= args.columns; j += kLanes) store(output + j, scale_pixels(load_bytes(bytes + j)));
-      if (j < args.columns) {
-        const size_t lanes = args.columns - j;
-        store_partial(output + j, scale_pixels(load_bytes_partial(bytes + j, lanes)), lanes);
-      }
+      gather_row(PixelRow{args.bytes + source}, args, row);
     } else {
-      const float* floats = args.floats + source;
-      for (; j + kLanes <= args.columns; j += kLanes) store(output + j, load(floats + j));
-      if (j < args.columns) store_partial(output + j, load_partial(floats + j, args.columns - j), args.columns - j);
+      gather_row(FloatRow{args.floats + source}, args, row);
     }
   }
 }

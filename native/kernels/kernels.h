@@ -20,6 +20,27 @@ struct Slice {
   float* scratch;  // this part's own memory, of the size that scratch_floats() gave
 };
 
+// A batch as lists of its non-zeros: [rows, columns], sorted by column in each row and by row in each column.
+struct NonZero {
+  uint32_t index;  // of the column, in a list of a row; of the row, in a list of a column
+  float value;
+};
+
+struct SparseBatch {
+  bool active;  // false: this batch is in the dense buffer instead
+  size_t columns, capacity;
+  NonZero* by_row;    // [capacity, row_stride]
+  size_t row_stride;  // columns and room for one vector more
+  uint32_t*
+      chunk_starts;  // [capacity, chunks + 1]: where each run of 16 columns begins in its row's list; then its end
+  size_t chunks;
+  NonZero* by_column;       // [columns, capacity]
+  uint32_t* column_counts;  // [columns]
+
+  const NonZero* row(size_t i) const { return by_row + i * row_stride; }
+  size_t row_length(size_t i) const { return chunk_starts[i * (chunks + 1) + chunks]; }
+};
+
 // output[m, n] = a[m, k] * b[k, n], row-major; a transposed operand is stored as [k, m] or [n, k].
 struct MatmulArgs {
   const float* a;
@@ -29,9 +50,11 @@ struct MatmulArgs {
   bool transpose_a, transpose_b;
 };
 
-// output[rows, units] = activation(input[rows, inputs] * weights[inputs, units] + bias[units]); bias may be null.
+// output[rows, units] = activation(input[rows, inputs] * weights[inputs, units] + bias[units]); bias may be null. The
+// input is `sparse` where that is not null and active.
 struct DenseArgs {
   const float* input;
+  const SparseBatch* sparse;
   const float* weights;
   const float* bias;
   float* output;
@@ -40,15 +63,46 @@ struct DenseArgs {
   float negative_slope;
 };
 
-// d_bias and d_input may be null.
+// velocity is null without momentum. Matrices are [rows, columns].
+struct SgdArgs {
+  float* parameter;
+  const float* gradient;
+  float* velocity;
+  size_t rows, columns;
+  float learning_rate, momentum, weight_decay;
+  bool nesterov;
+};
+
+struct AdamArgs {
+  float* parameter;
+  const float* gradient;
+  float* first_moment;
+  float* second_moment;
+  size_t rows, columns;
+  float beta1, one_minus_beta1, beta2, one_minus_beta2, epsilon;
+  float step_size, correction, decay;
+};
+
+// An optimizer's update that a gradient is fed to as it is computed, instead of going to memory. `gradient` is not
+// read.
+struct Update {
+  enum class Rule { kNone, kSgd, kAdam } rule = Rule::kNone;
+  SgdArgs sgd;
+  AdamArgs adam;
+};
+
+// d_weights, d_bias and d_input may be null. With an update, d_weights or d_bias is not written. No update goes
+// together with d_input, which needs the weights as they were.
 struct DenseBackwardArgs {
   const float* input;
+  const SparseBatch* sparse;
   const float* weights;
   const float* d_output;
   float* d_weights;
   float* d_bias;
   float* d_input;
   size_t rows, inputs, units;
+  Update weights_update, bias_update;
 };
 
 struct ActivationArgs {
@@ -106,33 +160,21 @@ struct MeanSquaredErrorArgs {
   size_t rows, columns;
 };
 
-// velocity is null without momentum. Matrices are [rows, columns].
-struct SgdArgs {
-  float* parameter;
-  const float* gradient;
-  float* velocity;
-  size_t rows, columns;
-  float learning_rate, momentum, weight_decay;
-  bool nesterov;
-};
-
-struct AdamArgs {
-  float* parameter;
-  const float* gradient;
-  float* first_moment;
-  float* second_moment;
-  size_t rows, columns;
-  float beta1, one_minus_beta1, beta2, one_minus_beta2, epsilon;
-  float step_size, correction, decay;
-};
-
-// output[row] = bytes[order[row]] / 255, or a copy of floats[order[row]]; order may be null for consecutive rows.
+// output[row] = bytes[order[row]] / 255, or a copy of floats[order[row]]; order may be null for consecutive rows. Where
+// `sparse` is not null and active, the row lists are written instead of output.
 struct GatherArgs {
   const uint8_t* bytes;
   const float* floats;
   const uint32_t* order;
   float* output;
+  SparseBatch* sparse;
   size_t rows, columns;
+};
+
+// Makes the column lists from the row lists.
+struct ColumnListsArgs {
+  SparseBatch* sparse;
+  size_t rows;
 };
 
 struct KernelTable {
@@ -149,6 +191,8 @@ struct KernelTable {
   void (*sgd)(const SgdArgs&, Slice);
   void (*adam)(const AdamArgs&, Slice);
   void (*gather)(const GatherArgs&, Slice);
+  void (*column_lists)(const ColumnListsArgs&, Slice);
+  double (*multiply_adds)(size_t rounds, float* sums);  // see peak-inl.h
 };
 
 // The floats of scratch memory that a part needs for matrix products of this depth: one panel of transposed b.

@@ -1,4 +1,6 @@
-// Optimizer updates (PyTorch's rules), element by element; matrices are divided among threads as their gradients are.
+// Optimizer updates (PyTorch's rules), element by element. A rule takes the gradient of a vector of weights in a
+// register and changes weights and slots in memory, so that it serves by itself and behind the kernel that computes the
+// gradient.
 #ifndef MNIST_TRAIN_KERNELS_OPTIMIZERS_INL_H_
 #define MNIST_TRAIN_KERNELS_OPTIMIZERS_INL_H_
 
@@ -12,51 +14,88 @@ namespace {
 // Zero for what is subnormal: a slot that decays towards zero must not stay subnormal for ever.
 inline Vec flush_subnormal(Vec x) { return select(less(abs(x), set1(1.17549435e-38f)), zero(), x); }
 
-// Calls update(offset, lanes) for every vector of the block.
-template <class Update>
-inline void for_each_vector(Block block, size_t columns, Update update) {
+// No update: the gradient goes to memory.
+struct StoreRule {
+  float* gradient;
+  void apply(size_t i, Vec g, size_t lanes) const { store_lanes(gradient + i, g, lanes); }
+};
+
+// v = momentum * v + g;  w = w - learning_rate * (nesterov ? g + momentum * v : v)
+struct SgdRule {
+  explicit SgdRule(const SgdArgs& args)
+      : parameter(args.parameter),
+        velocity(args.velocity),
+        rate(set1(args.learning_rate)),
+        momentum(set1(args.momentum)),
+        weight_decay(set1(args.weight_decay)),
+        decays(args.weight_decay != 0.0f),
+        nesterov(args.nesterov) {}
+
+  void apply(size_t i, Vec g, size_t lanes) const {
+    const Vec w = load_lanes(parameter + i, lanes);
+    if (decays) g = add(g, mul(weight_decay, w));
+    if (velocity) {
+      const Vec v = flush_subnormal(add(mul(momentum, load_lanes(velocity + i, lanes)), g));
+      store_lanes(velocity + i, v, lanes);
+      g = nesterov ? add(g, mul(momentum, v)) : v;
+    }
+    store_lanes(parameter + i, sub(w, mul(rate, g)), lanes);
+  }
+
+  float* parameter;
+  float* velocity;
+  Vec rate, momentum, weight_decay;
+  bool decays, nesterov;
+};
+
+// m = β1 m + (1 - β1) g;  v = β2 v + (1 - β2) g²;  w = w * decay - step_size * m / (sqrt(v) * correction + ε)
+struct AdamRule {
+  explicit AdamRule(const AdamArgs& args)
+      : parameter(args.parameter),
+        first_moment(args.first_moment),
+        second_moment(args.second_moment),
+        beta1(set1(args.beta1)),
+        one_minus_beta1(set1(args.one_minus_beta1)),
+        beta2(set1(args.beta2)),
+        one_minus_beta2(set1(args.one_minus_beta2)),
+        epsilon(set1(args.epsilon)),
+        step_size(set1(args.step_size)),
+        correction(set1(args.correction)),
+        decay(set1(args.decay)) {}
+
+  void apply(size_t i, Vec g, size_t lanes) const {
+    const Vec m = flush_subnormal(add(mul(beta1, load_lanes(first_moment + i, lanes)), mul(one_minus_beta1, g)));
+    const Vec v =
+        flush_subnormal(add(mul(beta2, load_lanes(second_moment + i, lanes)), mul(one_minus_beta2, mul(g, g))));
+    store_lanes(first_moment + i, m, lanes);
+    store_lanes(second_moment + i, v, lanes);
+    const Vec w = mul(load_lanes(parameter + i, lanes), decay);  // decay 1 changes no bit
+    const Vec update = div(mul(step_size, m), add(mul(sqrt(v), correction), epsilon));
+    store_lanes(parameter + i, sub(w, update), lanes);
+  }
+
+  float* parameter;
+  float* first_moment;
+  float* second_moment;
+  Vec beta1, one_minus_beta1, beta2, one_minus_beta2, epsilon, step_size, correction, decay;
+};
+
+// Feeds a whole gradient to a rule; matrices are divided among threads as their gradients are.
+template <class Rule>
+inline void apply_rule(const Rule& rule, const float* gradient, size_t rows, size_t columns, Slice slice) {
+  const Block block = share_matrix(rows, columns, slice);
   for (size_t row = block.rows.begin; row < block.rows.end; row++) {
     for (size_t j = block.columns.begin; j < block.columns.end; j += kLanes) {
-      update(row * columns + j, smaller(kLanes, block.columns.end - j));
+      const size_t lanes = smaller(kLanes, block.columns.end - j);
+      rule.apply(row * columns + j, load_lanes(gradient + row * columns + j, lanes), lanes);
     }
   }
 }
 
-// v = momentum * v + g;  w = w - learning_rate * (nesterov ? g + momentum * v : v)
-void sgd(const SgdArgs& args, Slice slice) {
-  const Vec rate = set1(args.learning_rate);
-  const Vec momentum = set1(args.momentum);
-  const Vec decay = set1(args.weight_decay);
-  for_each_vector(share_matrix(args.rows, args.columns, slice), args.columns, [&](size_t i, size_t lanes) {
-    const Vec w = load_partial(args.parameter + i, lanes);
-    Vec g = load_partial(args.gradient + i, lanes);
-    if (args.weight_decay != 0.0f) g = add(g, mul(decay, w));
-    if (args.velocity) {
-      const Vec v = flush_subnormal(add(mul(momentum, load_partial(args.velocity + i, lanes)), g));
-      store_partial(args.velocity + i, v, lanes);
-      g = args.nesterov ? add(g, mul(momentum, v)) : v;
-    }
-    store_partial(args.parameter + i, sub(w, mul(rate, g)), lanes);
-  });
-}
+void sgd(const SgdArgs& args, Slice slice) { apply_rule(SgdRule(args), args.gradient, args.rows, args.columns, slice); }
 
-// m = β1 m + (1 - β1) g;  v = β2 v + (1 - β2) g²;  w = w * decay - step_size * m / (sqrt(v) * correction + ε)
 void adam(const AdamArgs& args, Slice slice) {
-  const Vec beta1 = set1(args.beta1), one_minus_beta1 = set1(args.one_minus_beta1);
-  const Vec beta2 = set1(args.beta2), one_minus_beta2 = set1(args.one_minus_beta2);
-  const Vec epsilon = set1(args.epsilon), step_size = set1(args.step_size);
-  const Vec correction = set1(args.correction), decay = set1(args.decay);
-  for_each_vector(share_matrix(args.rows, args.columns, slice), args.columns, [&](size_t i, size_t lanes) {
-    const Vec g = load_partial(args.gradient + i, lanes);
-    const Vec m = flush_subnormal(add(mul(beta1, load_partial(args.first_moment + i, lanes)), mul(one_minus_beta1, g)));
-    const Vec v =
-        flush_subnormal(add(mul(beta2, load_partial(args.second_moment + i, lanes)), mul(one_minus_beta2, mul(g, g))));
-    store_partial(args.first_moment + i, m, lanes);
-    store_partial(args.second_moment + i, v, lanes);
-    const Vec w = mul(load_partial(args.parameter + i, lanes), decay);  // decay 1 changes no bit
-    const Vec update = div(mul(step_size, m), add(mul(sqrt(v), correction), epsilon));
-    store_partial(args.parameter + i, sub(w, update), lanes);
-  });
+  apply_rule(AdamRule(args), args.gradient, args.rows, args.columns, slice);
 }
 
 }  // namespace

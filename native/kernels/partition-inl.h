@@ -16,6 +16,16 @@ struct Range {
   size_t size() const { return end - begin; }
 };
 
+// A whole vector or the first lanes of one; the test is the same for all vectors but the last of a row.
+inline Vec load_lanes(const float* p, size_t lanes) { return lanes == kLanes ? load(p) : load_partial(p, lanes); }
+inline void store_lanes(float* p, Vec x, size_t lanes) {
+  if (lanes == kLanes) {
+    store(p, x);
+  } else {
+    store_partial(p, x, lanes);
+  }
+}
+
 inline size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 
 // The part's share of `count` things that come in grains.

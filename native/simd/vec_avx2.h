@@ -18,6 +18,7 @@ using Mask = __m256;
 constexpr size_t kLanes = 8;
 constexpr int kTileVecs = 2;
 constexpr int kTileRows[kTileVecs] = {12, 6};
+constexpr int kSparseRows = 3;
 
 // A window into these words is a lane mask: -1 for the first lanes, 0 for the others.
 const int32_t kLaneWindow[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
@@ -50,6 +51,37 @@ inline Vec abs(Vec a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
 inline Vec max(Vec a, Vec b) { return _mm256_max_ps(a, b); }
 inline Mask less(Vec a, Vec b) { return _mm256_cmp_ps(a, b, _CMP_LT_OQ); }
 inline Mask less_equal(Vec a, Vec b) { return _mm256_cmp_ps(a, b, _CMP_LE_OQ); }
+inline Mask not_equal(Vec a, Vec b) { return _mm256_cmp_ps(a, b, _CMP_NEQ_UQ); }
+inline size_t count(Mask mask) { return static_cast<size_t>(__builtin_popcount(_mm256_movemask_ps(mask))); }
+
+// For each of the 256 masks, which lane moves to each place: eight bytes a word.
+struct CompressTable {
+  uint64_t lanes[256];
+  constexpr CompressTable() : lanes() {
+    for (int mask = 0; mask < 256; mask++) {
+      int place = 0;
+      for (int lane = 0; lane < 8; lane++) {
+        if (mask & (1 << lane)) lanes[mask] |= static_cast<uint64_t>(lane) << (8 * place++);
+      }
+    }
+  }
+};
+constexpr CompressTable kCompressTable;
+
+inline Vec compress(Vec a, Mask mask) {
+  const uint64_t lanes = kCompressTable.lanes[_mm256_movemask_ps(mask)];
+  const __m256i permutation = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(static_cast<long long>(lanes)));
+  return _mm256_permutevar8x32_ps(a, permutation);
+}
+inline Vec index_bits(uint32_t first) {
+  const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_set1_epi32(static_cast<int>(first)), lanes));
+}
+inline void store_pairs(float* p, Vec a, Vec b) {
+  const __m256 low = _mm256_unpacklo_ps(a, b), high = _mm256_unpackhi_ps(a, b);
+  _mm256_storeu_ps(p, _mm256_permute2f128_ps(low, high, 0x20));
+  _mm256_storeu_ps(p + kLanes, _mm256_permute2f128_ps(low, high, 0x31));
+}
 inline Vec select(Mask mask, Vec a, Vec b) { return _mm256_blendv_ps(b, a, mask); }
 inline Vec times_power_of_two(Vec a, Vec n) {
   const __m256i exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));

@@ -23,6 +23,8 @@ constexpr size_t kLanes = 16;
 // one broadcast, stay within the registers.
 constexpr int kTileVecs = 4;
 constexpr int kTileRows[kTileVecs] = {14, 12, 8, 6};
+// Rows of non-zeros that the sparse kernels take in lockstep.
+constexpr int kSparseRows = 4;
 
 inline Mask first_lanes(size_t count) { return static_cast<Mask>((1u << count) - 1u); }
 
@@ -52,6 +54,23 @@ inline Vec abs(Vec a) { return _mm512_abs_ps(a); }
 inline Vec max(Vec a, Vec b) { return _mm512_max_ps(a, b); }
 inline Mask less(Vec a, Vec b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
 inline Mask less_equal(Vec a, Vec b) { return _mm512_cmp_ps_mask(a, b, _CMP_LE_OQ); }
+// True where they differ or one is NaN.
+inline Mask not_equal(Vec a, Vec b) { return _mm512_cmp_ps_mask(a, b, _CMP_NEQ_UQ); }
+inline size_t count(Mask mask) { return static_cast<size_t>(__builtin_popcount(mask)); }
+// The lanes where the mask is set, moved to the front; the other lanes are unspecified.
+inline Vec compress(Vec a, Mask mask) { return _mm512_maskz_compress_ps(mask, a); }
+// The integers first, first + 1, ... as the bits of the lanes.
+inline Vec index_bits(uint32_t first) {
+  const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_set1_epi32(static_cast<int>(first)), lanes));
+}
+// a0, b0, a1, b1, ...: 2 * kLanes floats.
+inline void store_pairs(float* p, Vec a, Vec b) {
+  const __m512i low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+  const __m512i high = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+  _mm512_storeu_ps(p, _mm512_permutex2var_ps(a, low, b));
+  _mm512_storeu_ps(p + kLanes, _mm512_permutex2var_ps(a, high, b));
+}
 // a where the mask is set, else b.
 inline Vec select(Mask mask, Vec a, Vec b) { return _mm512_mask_blend_ps(mask, b, a); }
 // a * 2^n for whole n in [-126, 127].

@@ -18,6 +18,7 @@ using Mask = uint32x4_t;
 constexpr size_t kLanes = 4;
 constexpr int kTileVecs = 4;
 constexpr int kTileRows[kTileVecs] = {14, 12, 8, 6};
+constexpr int kSparseRows = 4;
 
 inline Vec zero() { return vdupq_n_f32(0.0f); }
 inline Vec set1(float x) { return vdupq_n_f32(x); }
@@ -51,6 +52,39 @@ inline Vec abs(Vec a) { return vabsq_f32(a); }
 inline Vec max(Vec a, Vec b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }
 inline Mask less(Vec a, Vec b) { return vcltq_f32(a, b); }
 inline Mask less_equal(Vec a, Vec b) { return vcleq_f32(a, b); }
+inline Mask not_equal(Vec a, Vec b) { return vmvnq_u32(vceqq_f32(a, b)); }
+inline size_t count(Mask mask) { return vaddvq_u32(vshrq_n_u32(mask, 31)); }
+
+// For each of the 16 masks, which lane moves to each place: four bytes a word.
+struct CompressTable {
+  uint32_t lanes[16];
+  constexpr CompressTable() : lanes() {
+    for (int mask = 0; mask < 16; mask++) {
+      int place = 0;
+      for (int lane = 0; lane < 4; lane++) {
+        if (mask & (1 << lane)) lanes[mask] |= static_cast<uint32_t>(lane) << (8 * place++);
+      }
+    }
+  }
+};
+constexpr CompressTable kCompressTable;
+
+inline Vec compress(Vec a, Mask mask) {
+  const uint32_t weights[4] = {1, 2, 4, 8};
+  const uint32_t lanes = kCompressTable.lanes[vaddvq_u32(vandq_u32(mask, vld1q_u32(weights)))];
+  float source[4], moved[4];
+  vst1q_f32(source, a);
+  for (int place = 0; place < 4; place++) moved[place] = source[(lanes >> (8 * place)) & 3];
+  return vld1q_f32(moved);
+}
+inline Vec index_bits(uint32_t first) {
+  const uint32_t lanes[4] = {0, 1, 2, 3};
+  return vreinterpretq_f32_u32(vaddq_u32(vdupq_n_u32(first), vld1q_u32(lanes)));
+}
+inline void store_pairs(float* p, Vec a, Vec b) {
+  const float32x4x2_t pairs = {{a, b}};
+  vst2q_f32(p, pairs);
+}
 inline Vec select(Mask mask, Vec a, Vec b) { return vbslq_f32(mask, a, b); }
 inline Vec times_power_of_two(Vec a, Vec n) {
   const int32x4_t exponent = vaddq_s32(vcvtnq_s32_f32(n), vdupq_n_s32(127));

@@ -21,32 +21,34 @@ double code_of(const char* name) {
   return -1;
 }
 
-// One dense layer with softmax cross-entropy and SGD; the infer section gives logits.
-std::vector<double> program_words() {
+// One dense layer with softmax cross-entropy and SGD; the infer section gives logits. `fused`: samples as lists of
+// their non-zeros, and the update behind the gradient.
+std::vector<double> program_words(bool fused) {
+  const double lists = fused ? 1 : 0;
   const double w = kInputs * kUnits * 4, x = kCapacity * kInputs * 4, y = kCapacity * kUnits * 4;
   const auto up = [](double bytes) { return static_cast<double>((static_cast<size_t>(bytes) + 63) / 64 * 64); };
   const double at_y = up(x), at_t = at_y + up(y), at_d = at_t + 64, at_dw = at_d + up(y), at_db = at_dw + up(w);
   const double bias_bytes = up(kUnits * 4);
   // clang-format off
   return {
-      1, up(w) + bias_bytes, 0, at_db + bias_bytes, 0, at_y + up(y), 1, 10,
-      0, 0, 0, kInputs, kUnits, 0,             // 0 w
-      0, 0, up(w), 1, kUnits, 0,               // 1 b
-      2, 0, 0, kCapacity, kInputs, 1,          // 2 x
-      2, 0, at_y, kCapacity, kUnits, 1,        // 3 logits
-      2, 1, at_t, kCapacity, 1, 1,             // 4 targets
-      2, 0, at_d, kCapacity, kUnits, 1,        // 5 dLogits
-      2, 0, at_dw, kInputs, kUnits, 0,         // 6 dw
-      2, 0, at_db, 1, kUnits, 0,               // 7 db
-      4, 0, 0, kCapacity, kInputs, 1,          // 8 infer x
-      4, 0, at_y, kCapacity, kUnits, 1,        // 9 infer y
+      2, up(w) + bias_bytes, 0, at_db + bias_bytes, 0, at_y + up(y), 1, 10,
+      0, 0, 0, kInputs, kUnits, 0, 0,             // 0 w
+      0, 0, up(w), 1, kUnits, 0, 0,               // 1 b
+      2, 0, 0, kCapacity, kInputs, 1, lists,          // 2 x
+      2, 0, at_y, kCapacity, kUnits, 1, 0,        // 3 logits
+      2, 1, at_t, kCapacity, 1, 1, 0,             // 4 targets
+      2, 0, at_d, kCapacity, kUnits, 1, 0,        // 5 dLogits
+      2, 0, at_dw, kInputs, kUnits, 0, 0,         // 6 dw
+      2, 0, at_db, 1, kUnits, 0, 0,               // 7 db
+      4, 0, 0, kCapacity, kInputs, 1, lists,          // 8 infer x
+      4, 0, at_y, kCapacity, kUnits, 1, 0,        // 9 infer y
       2,
       0, kCapacity, -1, -1, 7,
       code_of("gather"), 0, 2,
       code_of("gather"), 1, 4,
       code_of("dense"), 2, 0, 1, 3, 0, 0,
       code_of("softmaxCrossEntropy"), 3, 4, 5, 0,
-      code_of("denseBackward"), 2, 0, 5, 6, 7, -1,
+      code_of("denseBackward"), 2, 0, 5, 6, 7, -1, lists,
       code_of("sgd"), 0, 6, -1, 0, 0, 0, 0,
       code_of("sgd"), 1, 7, -1, 0, 0, 0, 0,
       2, kCapacity, 8, 9, 1,
@@ -55,10 +57,10 @@ std::vector<double> program_words() {
   // clang-format on
 }
 
-bool open(Engine* engine, size_t threads) {
+bool open(Engine* engine, size_t threads, bool fused = true) {
   Program program;
   std::string error;
-  const std::vector<double> words = program_words();
+  const std::vector<double> words = program_words(fused);
   if (!CHECK_MESSAGE(parse_program(words.data(), words.size(), &program, &error), error)) return false;
   if (!CHECK(engine->open(std::move(program), choose_target(nullptr), threads))) return false;
   const std::vector<float> weights = Numbers(3).vector(kInputs * kUnits);
@@ -70,7 +72,8 @@ std::shared_ptr<Data> make_data() {
   std::shared_ptr<Data> data(new Data());
   data->inputs.allocate(kSamples * kInputs);
   data->targets.allocate(kSamples * sizeof(int32_t));
-  for (size_t i = 0; i < kSamples * kInputs; i++) data->inputs.data()[i] = static_cast<char>((i * 37) % 251);
+  for (size_t i = 0; i < kSamples * kInputs; i++)
+    data->inputs.data()[i] = static_cast<char>(i % 5 == 0 ? (i * 37) % 251 : 0);
   int32_t* classes = reinterpret_cast<int32_t*>(data->targets.data());
   for (size_t i = 0; i < kSamples; i++) classes[i] = static_cast<int32_t>(i % kUnits);
   data->view.bytes = reinterpret_cast<const uint8_t*>(data->inputs.data());
@@ -78,6 +81,8 @@ std::shared_ptr<Data> make_data() {
   data->view.columns = kInputs;
   data->view.target_columns = 1;
   data->view.count = kSamples;
+  data->view.sparse = worth_lists(data->view.bytes, nullptr, kSamples, kInputs);
+  CHECK(data->view.sparse);
   return data;
 }
 
@@ -99,9 +104,10 @@ void test_threads_and_pieces() {
   std::vector<float> wanted;
   std::vector<double> metrics;
   for (const size_t threads : {size_t{1}, size_t{2}, size_t{3}, size_t{8}}) {
-    for (const double milliseconds : {1e5, 0.0}) {
+    for (const double milliseconds : {1e5, 0.0, -1.0}) {
+      const bool fused = milliseconds >= 0;
       Engine engine;
-      if (!open(&engine, threads)) return;
+      if (!open(&engine, threads, fused)) return;
       Run run;
       fill(&run, 4);
       if (!CHECK(engine.check(run) == nullptr)) return;

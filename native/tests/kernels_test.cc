@@ -74,6 +74,33 @@ void test_matmul(const KernelTable& kernels) {
   }
 }
 
+// The lists of a batch, made by the kernels under test.
+struct Lists {
+  Lists(const KernelTable& kernels, const std::vector<float>& x, size_t rows, size_t columns, size_t parts)
+      : by_row(rows * (columns + 32)),
+        chunk_starts(rows * (columns / 16 + 2)),
+        by_column(rows * columns),
+        column_counts(columns) {
+    batch = {true,
+             columns,
+             rows,
+             by_row.data(),
+             columns + 32,
+             chunk_starts.data(),
+             (columns + 15) / 16,
+             by_column.data(),
+             column_counts.data()};
+    run_parts(kernels.gather, {nullptr, x.data(), nullptr, nullptr, &batch, rows, columns}, parts, 1);
+    run_parts(kernels.column_lists, {&batch, rows}, parts, 1);
+  }
+
+  std::vector<NonZero> by_row;
+  std::vector<uint32_t> chunk_starts;
+  std::vector<NonZero> by_column;
+  std::vector<uint32_t> column_counts;
+  SparseBatch batch;
+};
+
 void test_dense(const KernelTable& kernels) {
   Numbers numbers(2);
   for (const size_t rows : {size_t{1}, size_t{6}, size_t{13}}) {
@@ -111,16 +138,48 @@ void test_dense(const KernelTable& kernels) {
         for (const size_t parts : {size_t{1}, size_t{2}, size_t{3}}) {
           std::vector<float> y = output_of(rows * units), got_dw = output_of(inputs * units), got_db = output_of(units),
                              got_dx = output_of(rows * inputs);
-          const DenseArgs forward = {x.data(), w.data(), bias.data(),       y.data(), rows,
-                                     inputs,   units,    Activation::kRelu, 0.0f};
+          const DenseArgs forward = {x.data(), nullptr, w.data(), bias.data(),       y.data(),
+                                     rows,     inputs,  units,    Activation::kRelu, 0.0f};
           run_parts(kernels.dense, forward, parts, inputs);
           CHECK_MESSAGE(same_bits(y, wanted), name_of(kernels, "dense", rows, units, inputs, parts));
-          const DenseBackwardArgs backward = {x.data(),      w.data(), dy.data(), got_dw.data(), got_db.data(),
-                                              got_dx.data(), rows,     inputs,    units};
+          DenseBackwardArgs backward = {x.data(),      nullptr, w.data(), dy.data(), got_dw.data(), got_db.data(),
+                                        got_dx.data(), rows,    inputs,   units,     Update(),      Update()};
           run_parts(kernels.dense_backward, backward, parts, units);
           CHECK_MESSAGE(same_bits(got_dw, dw), name_of(kernels, "dWeights", rows, units, inputs, parts));
           CHECK_MESSAGE(same_bits(got_db, db), name_of(kernels, "dBias", rows, units, inputs, parts));
           CHECK_MESSAGE(same_bits(got_dx, dx), name_of(kernels, "dInput", rows, units, inputs, parts));
+
+          // The same from lists of the non-zeros.
+          Lists lists(kernels, x, rows, inputs, parts);
+          std::vector<float> sparse_y = output_of(rows * units), sparse_dw = output_of(inputs * units);
+          DenseArgs sparse_forward = forward;
+          sparse_forward.input = nullptr;
+          sparse_forward.sparse = &lists.batch;
+          sparse_forward.output = sparse_y.data();
+          run_parts(kernels.dense, sparse_forward, parts, inputs);
+          CHECK_MESSAGE(same_bits(sparse_y, wanted), name_of(kernels, "sparse dense", rows, units, inputs, parts));
+          backward.input = nullptr;
+          backward.sparse = &lists.batch;
+          backward.d_weights = sparse_dw.data();
+          backward.d_input = nullptr;
+          run_parts(kernels.dense_backward, backward, parts, units);
+          CHECK_MESSAGE(same_bits(sparse_dw, dw), name_of(kernels, "sparse dWeights", rows, units, inputs, parts));
+
+          // The update fed with the gradient equals the update after it.
+          for (const bool is_sparse : {false, true}) {
+            std::vector<float> w1 = w, v1(inputs * units, 0.5f), w2 = w, v2 = v1;
+            const SgdArgs sgd = {w1.data(), dw.data(), v1.data(), inputs, units, 0.1f, 0.9f, 0.01f, true};
+            run_parts(kernels.sgd, sgd, parts, 1);
+            DenseBackwardArgs fused = backward;
+            fused.input = x.data();
+            fused.sparse = is_sparse ? &lists.batch : nullptr;
+            fused.d_weights = nullptr;
+            fused.weights_update.rule = Update::Rule::kSgd;
+            fused.weights_update.sgd = {w2.data(), nullptr, v2.data(), inputs, units, 0.1f, 0.9f, 0.01f, true};
+            run_parts(kernels.dense_backward, fused, parts, units);
+            CHECK_MESSAGE(same_bits(w1, w2) && same_bits(v1, v2),
+                          name_of(kernels, "fused update", rows, units, inputs, parts));
+          }
         }
       }
     }
@@ -135,7 +194,7 @@ void test_gather(const KernelTable& kernels) {
     std::vector<uint32_t> order(rows);
     for (size_t i = 0; i < rows; i++) order[i] = static_cast<uint32_t>(rows - 1 - i);
     std::vector<float> output = output_of(rows * columns);
-    run_parts(kernels.gather, {bytes.data(), nullptr, order.data(), output.data(), rows, columns}, 3, 1);
+    run_parts(kernels.gather, {bytes.data(), nullptr, order.data(), output.data(), nullptr, rows, columns}, 3, 1);
     for (size_t i = 0; i < rows; i++) {
       for (size_t j = 0; j < columns; j++) {
         const float wanted = static_cast<float>(order[i] * columns + j) / 255.0f;

@@ -21,14 +21,14 @@ size_t code_of(const char* name) {
 std::vector<double> sound_program() {
   // clang-format off
   return {
-      1,                           // version
+      2,                           // version
       128, 0, 0, 0, 128,           // region sizes: parameters, slots, train, evaluate, infer
       0,                           // scalars
-      4,                           // buffers: region, type, offset, rows, columns, batched
-      0, 0, 0, 3, 2, 0,            // 0 weights
-      0, 0, 64, 1, 2, 0,           // 1 bias
-      4, 0, 0, 4, 3, 1,            // 2 x
-      4, 0, 64, 4, 2, 1,           // 3 y
+      4,                           // buffers: region, type, offset, rows, columns, batched, sparse
+      0, 0, 0, 3, 2, 0, 0,            // 0 weights
+      0, 0, 64, 1, 2, 0, 0,           // 1 bias
+      4, 0, 0, 4, 3, 1, 0,            // 2 x
+      4, 0, 64, 4, 2, 1, 0,           // 3 y
       1,                           // sections
       2, 4, 2, 3, 1,               // infer: capacity, input, output, ops
       static_cast<double>(code_of("dense")), 2, 0, 1, 3, 1, 0,
@@ -90,17 +90,19 @@ void test_refusals() {
     const bool ok = parses(words, &error);
     CHECK_MESSAGE(!ok && error.find(reason) != std::string::npos, std::string(reason) + " / " + error);
   };
-  refused(0, 2, "version");
+  refused(0, 1, "version");
   refused(10, 8, "not aligned");
   refused(10, 128, "outside its region");
   refused(11, 1e12, "outside its region");
   refused(11, 4, "shape of the input");
-  refused(30, 5, "outside its region");
-  refused(33, 7, "bad section");
-  refused(34, 5, "capacity");
-  refused(38, 99, "bad op");
-  refused(39, -1, "bad buffer");
-  refused(43, 17, "unknown activation");
+  refused(33, 5, "outside its region");
+  refused(37, 7, "bad section");
+  refused(38, 5, "capacity");
+  refused(42, 99, "bad op");
+  refused(43, -1, "bad buffer");
+  refused(47, 17, "unknown activation");
+  refused(14, 1, "only float32 batches can be sparse");
+  refused(35, 1, "cannot take a sparse buffer here");
 }
 
 // An op that writes a parameter may only stand in training.
@@ -117,11 +119,11 @@ void test_barriers() {
   // a -> b, a -> c, b -> d: the third op reads what the first wrote; the second is independent.
   // clang-format off
   const std::vector<double> words = {
-      1, 0, 0, 256, 0, 0, 0, 4,
-      2, 0, 0,   1, 4, 0,
-      2, 0, 64,  1, 4, 0,
-      2, 0, 128, 1, 4, 0,
-      2, 0, 192, 1, 4, 0,
+      2, 0, 0, 256, 0, 0, 0, 4,
+      2, 0, 0,   1, 4, 0, 0,
+      2, 0, 64,  1, 4, 0, 0,
+      2, 0, 128, 1, 4, 0, 0,
+      2, 0, 192, 1, 4, 0, 0,
       1, 0, 1, -1, -1, 3,
       activation, 0, 1, 1, 0,
       activation, 0, 2, 1, 0,

@@ -40,7 +40,7 @@ export function checkSamples(samples: Samples): Samples {
 }
 
 /** The section of a run, or ERR_ARGUMENT. */
-export function sectionOf(program: Program, name: SectionName & ('train' | 'evaluate')): Section {
+function sectionOf(program: Program, name: SectionName & ('train' | 'evaluate')): Section {
   const section = program.sections[name];
   if (!section || (name as SectionName) === 'infer') {
     throw expected('train or evaluate, and a section of the program,', 'section', name);

@@ -128,7 +128,7 @@ function lowerDense(
     }
     const dInput = context.needsInputGradient ? builder.batched(`${prefix}.dInput`, inputShape) : null;
     const [dWeights, dBias = null] = gradients;
-    builder.add({ op: 'denseBackward', input, weights, dOutput: dSums, dWeights, dBias, dInput });
+    builder.add({ op: 'denseBackward', input, weights, dOutput: dSums, dWeights, dBias, dInput, update: false });
     return dInput;
   };
   return { output, backward };

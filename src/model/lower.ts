@@ -2,6 +2,7 @@ import type { LoweredLayer } from '../layers/layer.js';
 import type { Loss } from '../losses/loss.js';
 import type { Optimizer } from '../optimizers/optimizer.js';
 import { ProgramBuilder } from '../program/builder.js';
+import { fuseProgram } from '../program/fuse.js';
 import type { BufferName } from '../program/ops.js';
 import type { Program, SectionName } from '../program/program.js';
 import type { Stack } from './stack.js';
@@ -34,7 +35,7 @@ export function lowerModel(
   builder.section('infer', capacities.infer);
   const input = builder.batched('inputs', stack.inputShape, 'input');
   builder.endpoints(input, forward(builder, stack, input, 'infer', false).output);
-  return builder.build();
+  return fuseProgram(builder.build());
 }
 
 function lowerTraining(

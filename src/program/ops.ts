@@ -42,15 +42,22 @@ export interface DenseOp {
   negativeSlope: number;
 }
 
-/** From dOutput, the gradient with respect to the weighted sum: dWeights, dBias and, where wanted, dInput. */
+/**
+ * From dOutput, the gradient with respect to the weighted sum: dWeights, dBias and dInput, each where wanted.
+ *
+ * With `update`, the next ops are the optimizer's for the weights and, where there is a dBias, for the bias, and nobody
+ * else reads the gradients: a backend may update as it computes and leave dWeights and dBias unwritten. Not with dInput,
+ * which needs the weights as they were.
+ */
 export interface DenseBackwardOp {
   op: 'denseBackward';
   input: BufferName;
   weights: BufferName;
   dOutput: BufferName;
-  dWeights: BufferName;
+  dWeights: BufferName | null;
   dBias: BufferName | null;
   dInput: BufferName | null;
+  update: boolean;
 }
 
 /** output[rows, columns] = activation(input). Stands by itself for gelu, whose derivative needs the input. */
@@ -165,7 +172,7 @@ export type OpOf<K extends OpName> = Extract<Op, { op: K }>;
 type FieldKind = 'read' | 'write' | 'update' | 'value';
 type FieldTable = { [K in OpName]: { [F in Exclude<keyof OpOf<K>, 'op'>]: FieldKind } };
 
-export const OP_FIELDS: FieldTable = {
+const OP_FIELDS: FieldTable = {
   gather: { source: 'value', output: 'write' },
   matmul: { a: 'read', b: 'read', output: 'write', transposeA: 'value', transposeB: 'value' },
   dense: { input: 'read', weights: 'read', bias: 'read', output: 'write', activation: 'value', negativeSlope: 'value' },
@@ -176,6 +183,7 @@ export const OP_FIELDS: FieldTable = {
     dWeights: 'write',
     dBias: 'write',
     dInput: 'write',
+    update: 'value',
   },
   activation: { input: 'read', output: 'write', activation: 'value', negativeSlope: 'value' },
   activationBackward: {

@@ -15,6 +15,8 @@ export interface BufferSpec {
   section: SectionName | null;
   /** True when only the rows of the running step are used. */
   batched: boolean;
+  /** True when a backend may hold it as lists of its non-zeros: only gather, dense and denseBackward touch it. */
+  sparse?: boolean;
 }
 
 export interface Section {

@@ -129,6 +129,7 @@ function networkProgram(
     dWeights: gradient['1.weights'],
     dBias: gradient['1.bias'],
     dInput: dHidden,
+    update: false,
   });
   const backward = { op: 'activationBackward', reference: sums, dOutput: dHidden, dInput: dHidden } as const;
   builder.add({ ...backward, activation, negativeSlope });
@@ -140,6 +141,7 @@ function networkProgram(
     dWeights: gradient['0.weights'],
     dBias: gradient['0.bias'],
     dInput,
+    update: false,
   });
   for (const name of PARAMETER_NAMES) update(builder, name, gradient[name]);
   return { program: builder.build(), gradient };

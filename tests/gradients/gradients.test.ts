@@ -82,6 +82,7 @@ describe.each(availableBackends().map((backend) => ({ backend, title: titleOf(ba
           dWeights: builder.fixed('dWeights', [inputs, units]),
           dBias: builder.fixed('dBias', [units]),
           dInput: builder.batched('dInput', inputs),
+          update: false,
         });
       });
       const [x, w, dy] = ['input', 'weights', 'dOutput'].map((name) => wide(setup, name));

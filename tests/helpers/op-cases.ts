@@ -118,21 +118,22 @@ for (const [rows, inputs, units] of DENSE_SHAPES) {
       });
     }
   }
-  for (const [hasBias, hasInput] of [
-    [true, true],
-    [true, false],
-    [false, true],
-    [false, false],
+  for (const [hasWeights, hasBias, hasInput] of [
+    [true, true, true],
+    [true, true, false],
+    [true, false, true],
+    [true, false, false],
+    [false, false, true],
   ]) {
-    const wanted = `${hasBias ? 'dBias' : ''} ${hasInput ? 'dInput' : ''}`;
+    const wanted = `${hasWeights ? 'dWeights' : ''} ${hasBias ? 'dBias' : ''} ${hasInput ? 'dInput' : ''}`;
     add('denseBackward', `${wanted} [${rows}, ${inputs}, ${units}]`, rows, (builder) => {
       const input = builder.batched('input', inputs, sparse);
       const weights = builder.persistent('weights', 'parameter', [inputs, units], normal);
       const dOutput = builder.batched('dOutput', units, sparse);
-      const dWeights = builder.fixed('dWeights', [inputs, units]);
+      const dWeights = hasWeights ? builder.fixed('dWeights', [inputs, units]) : null;
       const dBias = hasBias ? builder.fixed('dBias', [units]) : null;
       const dInput = hasInput ? builder.batched('dInput', inputs) : null;
-      builder.add({ op: 'denseBackward', input, weights, dOutput, dWeights, dBias, dInput });
+      builder.add({ op: 'denseBackward', input, weights, dOutput, dWeights, dBias, dInput, update: false });
     });
   }
 }

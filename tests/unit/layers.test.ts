@@ -37,15 +37,17 @@ describe('dense', () => {
       'dense',
       'softmaxCrossEntropy',
       'denseBackward',
+      'denseBackward',
+      'sgd',
+      'sgd',
       'activationBackward',
       'denseBackward',
       'sgd',
       'sgd',
-      'sgd',
-      'sgd',
     ]);
     const backward = train.filter((op) => op.op === 'denseBackward');
-    expect(backward.map(({ dInput }) => dInput)).toEqual(['train/1.dInput', null]);
+    expect(backward.map(({ dInput }) => dInput)).toEqual(['train/1.dInput', null, null]);
+    expect(backward.map(({ update }) => update)).toEqual([false, true, true]);
     expect(train.find((op) => op.op === 'activationBackward')).toMatchObject({
       reference: 'train/0.output',
       dOutput: 'train/1.dInput',

@@ -128,12 +128,15 @@ describe('loadDataset', () => {
     const notices: string[] = [];
     const { train } = await loadDataset(online, { onNotice: (message) => notices.push(message) });
     expect(train.inputs).toEqual(trainImages.raw.subarray(16));
-    expect(notices).toEqual([`${path} is damaged and is replaced.`]);
+    expect(notices).toEqual([
+      `${path} is damaged and is replaced.`,
+      `Small is now in ${join(root, 'small')}, from Good (${new URL(server.url).host}).`,
+    ]);
     expect(server.requests).toHaveLength(1);
     expect(readFileSync(path).equals(trainImages.raw)).toBe(true);
   });
 
-  it("takes a folder's own data of another size and content, with a notice for each file", async () => {
+  it("takes a folder's own data of another size and content, with one notice", async () => {
     const folder = ownFolder({
       'train-images-idx3-ubyte': encodeIdx('u8', [3, 28, 28], new Uint8Array(3 * 784).fill(9)),
       'train-labels-idx1-ubyte': gzipSync(encodeIdx('u8', [3], [9, 0, 5])),
@@ -147,8 +150,9 @@ describe('loadDataset', () => {
     expect(Array.from(train.targets)).toEqual([9, 0, 5]);
     expect(train.inputs).toEqual(new Uint8Array(3 * 784).fill(9));
     expect(test.count).toBe(20);
-    expect(notices).toHaveLength(2);
-    expect(notices[0]).toContain(join(folder, 'train-images-idx3-ubyte'));
+    expect(notices).toEqual([
+      `train-images-idx3-ubyte, train-labels-idx1-ubyte in ${folder}: not as published for Small, used as data of your own.`,
+    ]);
     expect(server.requests).toEqual([]);
   });
 

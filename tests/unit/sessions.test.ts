@@ -51,7 +51,16 @@ function program({
     if (!gradient) continue;
     const dWeights = builder.fixed('dWeights', [INPUTS, CLASSES], 'gradient');
     const dBias = builder.fixed('dBias', [CLASSES], 'gradient');
-    builder.add({ op: 'denseBackward', input, weights, dOutput: gradient, dWeights, dBias, dInput: null });
+    builder.add({
+      op: 'denseBackward',
+      input,
+      weights,
+      dOutput: gradient,
+      dWeights,
+      dBias,
+      dInput: null,
+      update: false,
+    });
     const learningRate = builder.scalar('learningRate');
     const velocity = builder.persistent('velocity', 'slot', [INPUTS, CLASSES]);
     const sgd = { op: 'sgd', learningRate, nesterov: false, weightDecay: 0 } as const;

@@ -35,4 +35,6 @@ export interface NativeAddon {
     targets: Int32Array | Float32Array,
     count: number,
   ) => NativeData;
+  /** GFLOP/s that no dense kernel can pass, measured on this and other threads for 1 to 200 milliseconds. Blocks. */
+  measurePeak(instructionSet: string, threads: number, milliseconds: number): number;
 }

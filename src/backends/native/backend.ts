@@ -28,6 +28,13 @@ export function createNativeBackend({
   return new NativeBackend(addon, chooseIsa(addon, isa));
 }
 
+/** The instruction sets that can be asked for, best first; the one of $MNIST_TRAIN_ISA where that is set. */
+export function nativeInstructionSets(): readonly Isa[] {
+  const addon = requireAddon();
+  const wanted = process.env[ISA_VARIABLE];
+  return wanted ? [chooseIsa(addon, wanted)] : (addon.instructionSets as readonly Isa[]);
+}
+
 function chooseIsa(addon: NativeAddon, wanted: string | undefined): Isa {
   const choices = addon.instructionSets;
   if (wanted !== undefined && !choices.includes(wanted)) {

@@ -4,7 +4,7 @@ import { type MemoryPlan, REGIONS } from '../../program/plan.js';
 import type { Program, SectionName } from '../../program/program.js';
 
 /** Version of the encoding; `native/engine/program.cc` accepts no other. */
-const FORMAT_VERSION = 1;
+const FORMAT_VERSION = 2;
 export const SECTION_NAMES: readonly SectionName[] = ['train', 'evaluate', 'infer'];
 const NO_BUFFER = -1;
 const WORDS: readonly string[] = [...ACTIVATIONS];
@@ -20,7 +20,8 @@ export function encodeProgram(program: Program, plan: MemoryPlan, operations: re
   const planned = [...plan.buffers.values()].sort((a, b) => a.index - b.index);
   words.push(planned.length);
   for (const { spec, region, offset, rows, columns } of planned) {
-    words.push(REGIONS.indexOf(region), spec.type === 'int32' ? 1 : 0, offset, rows, columns, spec.batched ? 1 : 0);
+    const flags = [spec.batched ? 1 : 0, spec.sparse ? 1 : 0];
+    words.push(REGIONS.indexOf(region), spec.type === 'int32' ? 1 : 0, offset, rows, columns, ...flags);
   }
 
   const indexOf = (name: string | null) => (name === null ? NO_BUFFER : plan.buffers.get(name)!.index);

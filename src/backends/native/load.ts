@@ -25,7 +25,7 @@ const require = createRequire(import.meta.url);
 const packageRoot = join(dirname(fileURLToPath(import.meta.url)), '..', '..', '..');
 
 /** The path of an addon file to use instead of all others; for tests and for trying a build. */
-export const ADDON_VARIABLE = 'MNIST_TRAIN_ADDON';
+const ADDON_VARIABLE = 'MNIST_TRAIN_ADDON';
 
 function candidates(): { source: string; path: string }[] {
   const override = process.env[ADDON_VARIABLE];

@@ -140,7 +140,7 @@ class OpenNativeSession implements Session {
 
   #persistent(buffer: BufferName): PlannedBuffer {
     const planned = this.#layout.buffers.get(buffer);
-    if (!planned || planned.region === 'evaluate' || planned.region === 'infer') {
+    if (!planned || planned.region === 'evaluate' || planned.region === 'infer' || planned.spec.sparse) {
       throw expected('a parameter, a slot or a buffer of the train section', 'buffer', buffer);
     }
     return planned;

@@ -24,7 +24,7 @@ function workOf(op: Op, layout: MemoryPlan): number {
     case 'dense':
       return sizeOf(op.output) * layout.buffers.get(op.weights)!.rows;
     case 'denseBackward':
-      return sizeOf(op.dOutput) * layout.buffers.get(op.weights)!.rows * (op.dInput ? 2 : 1);
+      return sizeOf(op.dOutput) * layout.buffers.get(op.weights)!.rows * ((op.dWeights ? 1 : 0) + (op.dInput ? 1 : 0));
     default:
       return Math.max(...buffersOf(op).map(({ name }) => sizeOf(name))) * WORK_PER_ELEMENT;
   }

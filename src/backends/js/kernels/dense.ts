@@ -42,13 +42,13 @@ export const prepareDense: PrepareKernel<'dense'> = (op, { float }) => {
 
 /**
  * dWeights[inputs, units] = inputᵀ · dOutput, dBias[units] = column sums of dOutput, and where wanted
- * dInput[rows, inputs] = dOutput · weightsᵀ.
+ * dInput[rows, inputs] = dOutput · weightsᵀ. `update` changes nothing here: the optimizer's ops follow.
  */
 export const prepareDenseBackward: PrepareKernel<'denseBackward'> = (op, { float }) => {
   const input = float(op.input);
   const weights = float(op.weights);
   const dOutput = float(op.dOutput);
-  const dWeights = float(op.dWeights);
+  const dWeights = op.dWeights ? float(op.dWeights) : null;
   const dBias = op.dBias ? float(op.dBias) : null;
   const dInput = op.dInput ? float(op.dInput) : null;
   const inputs = weights.rows;
@@ -56,20 +56,22 @@ export const prepareDenseBackward: PrepareKernel<'denseBackward'> = (op, { float
   requireColumns('denseBackward', input, inputs);
   requireColumns('denseBackward', dOutput, units);
   requireSameRows('denseBackward', dOutput, input);
-  requireSameShape('denseBackward', dWeights, weights);
+  if (dWeights) requireSameShape('denseBackward', dWeights, weights);
   if (dBias) requireColumns('denseBackward', dBias, units);
   if (dInput) requireSameShape('denseBackward', dInput, input);
 
   const starts = new Float32Array(Math.max(inputs, units));
-  const inputColumns = createSparseVectors(inputs, input.rows);
+  const inputColumns = createSparseVectors(dWeights ? inputs : 0, input.rows);
   const row = createSparseVectors(1, Math.max(inputs, units));
   // Transposed once per step, so that dInput too walks along rows of its right factor.
   const transposed = new Float32Array(dInput ? inputs * units : 0);
   const run: Kernel = (step) => {
     const rows = rowsIn(input, step);
-    compressColumns(inputColumns, row, input.values, rows, inputs, units);
-    for (let k = 0; k < inputs; k++) {
-      multiplyRow(inputColumns, k, dOutput.values, units, starts, dWeights.values, k * units);
+    if (dWeights) {
+      compressColumns(inputColumns, row, input.values, rows, inputs, units);
+      for (let k = 0; k < inputs; k++) {
+        multiplyRow(inputColumns, k, dOutput.values, units, starts, dWeights.values, k * units);
+      }
     }
     if (dBias) sumRows(dOutput.values, rows, units, dBias.values);
     if (dInput) {
