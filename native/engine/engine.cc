@@ -40,19 +40,20 @@ bool worth_lists(const uint8_t* bytes, const float* floats, size_t rows, size_t 
 bool SparseLists::allocate(size_t capacity, size_t columns, bool by_column) {
   constexpr size_t kRoom = 16;  // a vector may be stored behind a row's last entry
   batch.columns = columns;
-  batch.capacity = capacity;
+  // One cache line more than the capacity: lists a power of two apart would share a few sets of the cache.
+  batch.column_stride = rounded_up(capacity, 8) + 8;
   batch.row_stride = rounded_up(columns, 16) + kRoom;
   batch.chunks = (columns + 15) / 16;
   const size_t rows_bytes = rounded_up(capacity * batch.row_stride * sizeof(NonZero), kAlignment);
   const size_t starts_bytes = rounded_up(capacity * (batch.chunks + 1) * sizeof(uint32_t), kAlignment);
-  const size_t columns_bytes = by_column ? rounded_up(columns * capacity * sizeof(NonZero), kAlignment) : 0;
-  const size_t counts_bytes = by_column ? rounded_up(columns * sizeof(uint32_t), kAlignment) : 0;
-  if (!memory.allocate(rows_bytes + starts_bytes + columns_bytes + counts_bytes)) return false;
+  const size_t columns_bytes = by_column ? rounded_up(columns * batch.column_stride * sizeof(NonZero), kAlignment) : 0;
+  const size_t ends_bytes = by_column ? rounded_up(columns * sizeof(NonZero*), kAlignment) : 0;
+  if (!memory.allocate(rows_bytes + starts_bytes + columns_bytes + ends_bytes)) return false;
   char* p = memory.data();
   batch.by_row = reinterpret_cast<NonZero*>(p);
   batch.chunk_starts = reinterpret_cast<uint32_t*>(p += rows_bytes);
   batch.by_column = reinterpret_cast<NonZero*>(p += starts_bytes);
-  batch.column_counts = reinterpret_cast<uint32_t*>(p += columns_bytes);
+  batch.column_ends = reinterpret_cast<NonZero**>(p += columns_bytes);
   return true;
 }
 

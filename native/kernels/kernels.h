@@ -28,17 +28,19 @@ struct NonZero {
 
 struct SparseBatch {
   bool active;  // false: this batch is in the dense buffer instead
-  size_t columns, capacity;
-  NonZero* by_row;    // [capacity, row_stride]
-  size_t row_stride;  // columns and room for one vector more
+  size_t columns;
+  NonZero* by_row;  // [capacity, row_stride]
+  size_t row_stride;
   uint32_t*
       chunk_starts;  // [capacity, chunks + 1]: where each run of 16 columns begins in its row's list; then its end
   size_t chunks;
-  NonZero* by_column;       // [columns, capacity]
-  uint32_t* column_counts;  // [columns]
+  NonZero* by_column;  // [columns, column_stride]
+  size_t column_stride;
+  NonZero** column_ends;  // [columns]
 
   const NonZero* row(size_t i) const { return by_row + i * row_stride; }
   size_t row_length(size_t i) const { return chunk_starts[i * (chunks + 1) + chunks]; }
+  NonZero* column(size_t k) const { return by_column + k * column_stride; }
 };
 
 // output[m, n] = a[m, k] * b[k, n], row-major; a transposed operand is stored as [k, m] or [n, k].

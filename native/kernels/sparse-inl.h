@@ -43,16 +43,14 @@ void column_lists(const ColumnListsArgs& args, Slice slice) {
   SparseBatch& batch = *args.sparse;
   if (!batch.active) return;
   const Range columns = share(batch.columns, kGrain, slice);
-  for (size_t column = columns.begin; column < columns.end; column++) batch.column_counts[column] = 0;
+  for (size_t column = columns.begin; column < columns.end; column++) batch.column_ends[column] = batch.column(column);
   const size_t first_chunk = columns.begin / kGrain, last_chunk = (columns.end + kGrain - 1) / kGrain;
   for (size_t row = 0; row < args.rows; row++) {
     const uint32_t* chunk_starts = batch.chunk_starts + row * (batch.chunks + 1);
     const NonZero* list = batch.row(row);
     const NonZero* const end = list + chunk_starts[last_chunk];
     for (const NonZero* entry = list + chunk_starts[first_chunk]; entry < end; entry++) {
-      const size_t column = entry->index;
-      batch.by_column[column * batch.capacity + batch.column_counts[column]++] = {static_cast<uint32_t>(row),
-                                                                                  entry->value};
+      *batch.column_ends[entry->index]++ = {static_cast<uint32_t>(row), entry->value};
     }
   }
 }
@@ -192,9 +190,9 @@ struct SparseGradient {
     for (size_t k = inputs.begin; k < inputs.end; k++) {
       Vec acc[kVecs];
       for (int j = 0; j < kVecs; j++) acc[j] = zero();
-      const NonZero* entry = batch.by_column + k * batch.capacity;
-      const NonZero* const end = entry + batch.column_counts[k];
-      for (; entry < end; entry++) multiply_entry<kVecs, kTail>(acc, *entry, block);
+      const NonZero* const end = batch.column_ends[k];
+      for (const NonZero* entry = batch.column(k); entry < end; entry++)
+        multiply_entry<kVecs, kTail>(acc, *entry, block);
       for (int j = 0; j < kVecs; j++) {
         const size_t lanes = kTail && j == kVecs - 1 ? tail : kLanes;
         rule.apply(k * args.units + column + static_cast<size_t>(j) * kLanes, acc[j], lanes);

@@ -26,6 +26,9 @@ inline __m256i first_lanes(size_t count) {
   return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(kLaneWindow + 8 - count));
 }
 
+// Starts bringing a cache line in.
+inline void prefetch(const char* p) { _mm_prefetch(p, _MM_HINT_T0); }
+
 inline Vec zero() { return _mm256_setzero_ps(); }
 inline Vec set1(float x) { return _mm256_set1_ps(x); }
 inline Vec load(const float* p) { return _mm256_loadu_ps(p); }

@@ -28,6 +28,9 @@ constexpr int kSparseRows = 4;
 
 inline Mask first_lanes(size_t count) { return static_cast<Mask>((1u << count) - 1u); }
 
+// Starts bringing a cache line in.
+inline void prefetch(const char* p) { _mm_prefetch(p, _MM_HINT_T0); }
+
 inline Vec zero() { return _mm512_setzero_ps(); }
 inline Vec set1(float x) { return _mm512_set1_ps(x); }
 inline Vec load(const float* p) { return _mm512_loadu_ps(p); }

@@ -20,6 +20,8 @@ constexpr int kTileVecs = 4;
 constexpr int kTileRows[kTileVecs] = {14, 12, 8, 6};
 constexpr int kSparseRows = 4;
 
+inline void prefetch(const char* p) { __builtin_prefetch(p); }
+
 inline Vec zero() { return vdupq_n_f32(0.0f); }
 inline Vec set1(float x) { return vdupq_n_f32(x); }
 inline Vec load(const float* p) { return vld1q_f32(p); }

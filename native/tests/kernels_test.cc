@@ -80,16 +80,16 @@ struct Lists {
       : by_row(rows * (columns + 32)),
         chunk_starts(rows * (columns / 16 + 2)),
         by_column(rows * columns),
-        column_counts(columns) {
+        column_ends(columns) {
     batch = {true,
              columns,
-             rows,
              by_row.data(),
              columns + 32,
              chunk_starts.data(),
              (columns + 15) / 16,
              by_column.data(),
-             column_counts.data()};
+             rows,
+             column_ends.data()};
     run_parts(kernels.gather, {nullptr, x.data(), nullptr, nullptr, &batch, rows, columns}, parts, 1);
     run_parts(kernels.column_lists, {&batch, rows}, parts, 1);
   }
@@ -97,7 +97,7 @@ struct Lists {
   std::vector<NonZero> by_row;
   std::vector<uint32_t> chunk_starts;
   std::vector<NonZero> by_column;
-  std::vector<uint32_t> column_counts;
+  std::vector<NonZero*> column_ends;
   SparseBatch batch;
 };
 
