@@ -33,11 +33,6 @@ export function selectBackend(
   return createJsBackend();
 }
 
-/** The places where the addon was looked for, up to the first that loaded, with the reasons. */
-export function nativeCandidates(): readonly LoadAttempt[] {
-  return loadAddon().attempts;
-}
-
 function warnOnce(attempts: readonly LoadAttempt[]): void {
   if (warned) return;
   warned = true;

@@ -1,18 +1,23 @@
 import type { Backend } from '../backends/backend.js';
-import { describeAttempts } from '../backends/native/load.js';
-import { selectBackend } from '../backends/select.js';
+import { createNativeBackend } from '../backends/native/backend.js';
+import { describeAttempts, loadAddon } from '../backends/native/load.js';
 import type { Engine } from './events.js';
 import type { EngineOptions } from './options.js';
 import type { Output } from './output.js';
 import { asUsage, UsageError } from './usage.js';
 
-/** Chooses the backend once for a command. When `auto` cannot load the addon, it says so and goes on in TypeScript. */
-export function chooseBackend(options: EngineOptions, output: Output): Backend {
+/**
+ * Chooses the backend once for a command. When `auto` cannot load the addon, it says so and goes on in TypeScript, whose
+ * kernels are loaded only then.
+ */
+export async function chooseBackend(options: EngineOptions, output: Output): Promise<Backend> {
   if (options.backend === 'js' && (options.threads ?? 1) > 1) {
     throw new UsageError(
       `Expected 1 for --threads with --backend js, received ${options.threads}. The TypeScript backend has one thread.`,
     );
   }
+  if (options.backend !== 'js' && loadAddon().addon) return asUsage(() => createNativeBackend());
+  const { selectBackend } = await import('../backends/select.js');
   return asUsage(() =>
     selectBackend(options.backend, {
       onFallback: (attempts) => {

@@ -111,10 +111,16 @@ interface BenchmarkEvent extends Engine {
   name: string;
   medianSeconds: number;
   minSeconds: number;
+  maxSeconds: number;
   rounds: number;
+  /** By the median. Zeros count as work, so a kernel that skips them can pass the limit. */
   gflops?: number;
+  /** Native: the multiply-add limit of this instruction set with these threads, measured in the same rounds. */
+  limitGflops?: number;
+  /** 100 · gflops / limitGflops. */
+  percentOfLimit?: number;
   imagesPerSecond?: number;
-  /** The TypeScript backend's median time over this one's, from the same interleaved run. */
+  /** Times as fast as the first measurement of this name, from the same interleaved rounds; not on that one. */
   ratio?: number;
 }
 

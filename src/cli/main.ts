@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { CommanderError } from 'commander';
 import { Run } from './context.js';
-import { createProgram } from './program.js';
+import { checkCommand, createProgram, helpFor } from './program.js';
 import { errorLine, isUsageError } from './usage.js';
 
 /** Exit status of a program whose reader went away: 128 + SIGPIPE, as shells report it. */
@@ -22,8 +22,9 @@ process.exitCode = await main(argumentsGiven);
 async function main(words: string[]): Promise<number> {
   const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
   const run = new Run();
-  const program = createProgram(run, version);
   try {
+    checkCommand(words);
+    const program = await createProgram(run, version, words);
     await program.parseAsync(words, { from: 'user' });
     return run.interruption?.status ?? 0;
   } catch (error) {
@@ -34,8 +35,7 @@ async function main(words: string[]): Promise<number> {
       process.stderr.write('mnist-train: Interrupted.\n');
       return interrupted;
     }
-    const command = program.commands.find((candidate) => candidate.name() === words[0])?.name() ?? 'train';
-    process.stderr.write(`mnist-train: ${errorLine(error, command)}\n`);
+    process.stderr.write(`mnist-train: ${errorLine(error, helpFor(words))}\n`);
     if (words.includes('--verbose') && error instanceof Error) process.stderr.write(`${error.stack}\n`);
     return isUsageError(error) ? 2 : 1;
   }

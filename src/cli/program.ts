@@ -1,14 +1,25 @@
 import { Command } from 'commander';
-import { benchCommand } from './commands/bench.js';
-import { downloadCommand } from './commands/download.js';
-import { evaluateCommand } from './commands/evaluate.js';
-import { infoCommand } from './commands/info.js';
-import { predictCommand } from './commands/predict.js';
-import { trainCommand } from './commands/train.js';
+import { expected } from '../errors.js';
 import type { Run } from './context.js';
+import { UsageError } from './usage.js';
 
-/** The command line: names, options and help. It parses and dispatches; commands/ do the work. */
-export function createProgram(run: Run, version: string): Command {
+type CreateCommand = (run: Run, version: string) => Command;
+
+/** In the order of the help. Each is loaded when it is used: loading takes most of the time of a short command. */
+const COMMANDS = new Map<string, () => Promise<CreateCommand>>([
+  ['train', async () => (await import('./commands/train.js')).trainCommand],
+  ['download', async () => (await import('./commands/download.js')).downloadCommand],
+  ['evaluate', async () => (await import('./commands/evaluate.js')).evaluateCommand],
+  ['predict', async () => (await import('./commands/predict.js')).predictCommand],
+  ['bench', async () => (await import('./commands/bench.js')).benchCommand],
+  ['info', async () => (await import('./commands/info.js')).infoCommand],
+]);
+
+/**
+ * The command line: names, options and help. It parses and dispatches; commands/ do the work. The program has the
+ * commands that `words` need: one, or all where its own help lists them.
+ */
+export async function createProgram(run: Run, version: string, words: readonly string[]): Promise<Command> {
   const program = new Command('mnist-train')
     .description('Train and use small neural networks on MNIST. Without a command, it trains.')
     .usage('[command] [options]')
@@ -16,8 +27,8 @@ export function createProgram(run: Run, version: string): Command {
     .helpOption('-h, --help', 'show this help')
     .helpCommand('help [command]', 'show the help of a command')
     .addHelpText('after', HELP);
-  const commands = [trainCommand, downloadCommand, evaluateCommand, predictCommand, benchCommand, infoCommand];
-  for (const create of commands) {
+  for (const name of commandsFor(words)) {
+    const create = await COMMANDS.get(name)!();
     const command = create(run, version);
     command
       .helpOption('-h, --help', 'show this help')
@@ -30,6 +41,29 @@ export function createProgram(run: Run, version: string): Command {
     command.exitOverride().configureOutput({ writeErr: () => {} });
   }
   return program;
+}
+
+function commandsFor(words: readonly string[]): readonly string[] {
+  const [word = ''] = words;
+  const named = word === 'help' ? (words[1] ?? '') : word;
+  if (COMMANDS.has(named)) return [named];
+  if (word === '-V' || word === '--version') return [];
+  const wantsList = word === 'help' || words.includes('-h') || words.includes('--help');
+  return wantsList ? [...COMMANDS.keys()] : ['train'];
+}
+
+/** Commander takes a word that is no command for an operand of the default one. Here it is wrong usage. */
+export function checkCommand(words: readonly string[]): void {
+  const word = words[0] === 'help' ? words[1] : words[0];
+  if (word === undefined || word.startsWith('-')) return;
+  const names = [...COMMANDS.keys(), 'help'];
+  if (!names.includes(word)) throw new UsageError(expected(`one of ${names.join(', ')}`, 'the command', word).message);
+}
+
+/** The command line that shows the help for these words. */
+export function helpFor([word = '']: readonly string[]): string {
+  if (COMMANDS.has(word)) return `mnist-train ${word} --help`;
+  return word.startsWith('-') ? 'mnist-train train --help' : 'mnist-train --help';
 }
 
 const HELP = `

@@ -20,10 +20,10 @@ export function asUsage<T>(check: () => T): T {
   }
 }
 
-/** An error as the one line that people read, with what to do. */
-export function errorLine(error: unknown, command: string): string {
+/** An error as the one line that people read, with what to do. `help` is the command line that explains the usage. */
+export function errorLine(error: unknown, help: string): string {
   const line = errorText(error);
-  if (isUsageError(error)) return `${line.replace(/([^.?!)])$/, '$1.')} See mnist-train ${command} --help.`;
+  if (isUsageError(error)) return `${line.replace(/([^.?!)])$/, '$1.')} See ${help}.`;
   // Errors thrown on purpose and those of the operating system explain themselves; anything else is a defect.
   if (error instanceof MnistTrainError || (error instanceof Error && 'syscall' in error)) return line;
   return `Unexpected failure: ${line.replace(/[.]?$/, '.')} Run again with --verbose for the stack, and report it.`;
@@ -31,8 +31,6 @@ export function errorLine(error: unknown, command: string): string {
 
 /** The message of an error in one line; those of several lines are joined. */
 export function errorText(error: unknown): string {
-  // Commander's own text of this error is a placeholder: it has printed the help instead.
-  if (error instanceof CommanderError && error.code === 'commander.help') return 'Expected the name of a command.';
   const message = error instanceof Error ? error.message || error.name : String(error);
   return message
     .replace(/^error: /, '')

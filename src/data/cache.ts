@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import envPaths from 'env-paths';
 import { expected, MnistTrainError } from '../errors.js';
 import { errorCode, fileError } from '../files.js';
 import type { CatalogueEntry, Content, DataFile } from './catalogue.js';
 import { readIdxBytes } from './idx.js';
+import { dataRoot } from './root.js';
 
 /** Where the files of one data set lie. */
 export interface DataLocation {
@@ -15,12 +15,6 @@ export interface DataLocation {
    * False under a folder that the user named: its files may be data of their own and are left as they are.
    */
   managed: boolean;
-}
-
-/** The folder with one folder per data set: $MNIST_TRAIN_DATA, else the platform's cache folder. */
-export function dataRoot(): string {
-  const named = process.env.MNIST_TRAIN_DATA;
-  return named ? resolve(named) : envPaths('mnist-train', { suffix: '' }).cache;
 }
 
 /**

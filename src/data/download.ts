@@ -103,6 +103,11 @@ export async function downloadDataset(
   }
 }
 
+/** The sources that delivered, as a sentence has them; an empty string when every file was there. */
+export function sourcesOf({ files }: DownloadResult): string {
+  return [...new Set(files.flatMap(({ source }) => source ?? []))].join(' and ');
+}
+
 /** The error for files that are not there and may not be fetched. */
 export function missingError(entry: CatalogueEntry, location: DataLocation, missing: readonly DataFile[]) {
   const names = missing.map(({ name }) => name).join(', ');

@@ -1,14 +1,29 @@
+import { basename } from 'node:path';
 import { expected, MnistTrainError } from '../errors.js';
+import { checkOptions, type OptionNames } from '../options.js';
 import { type DataLocation, type InspectedFile, inspectDataFile, resolveDataDir } from './cache.js';
 import { type CatalogueEntry, type DataFile, type DataFileRole, findCatalogueEntry } from './catalogue.js';
 import type { Dataset } from './dataset.js';
-import { checksumError, downloadDataset, missingError, type TransferOptions } from './download.js';
+import { checksumError, downloadDataset, missingError, sourcesOf, type TransferOptions } from './download.js';
 import { type IdxArray, parseIdx } from './idx.js';
 
 export interface LoadOptions extends TransferOptions {
   /** Downloads what is missing; true when left out. */
   download?: boolean;
 }
+
+const OPTIONS: OptionNames<LoadOptions> = {
+  dataDir: true,
+  mirror: true,
+  offline: true,
+  signal: true,
+  onProgress: true,
+  onSourceFailed: true,
+  onNotice: true,
+  stallTimeout: true,
+  npmCommand: true,
+  download: true,
+};
 
 /** A data set in memory: Uint8Array images with shape [28, 28, 1] and pixels from 0 to 255, Uint8Array labels. */
 export interface LoadedDataset {
@@ -21,31 +36,34 @@ export interface LoadedDataset {
  *
  * Files in the cache must have the published content; a damaged one is fetched again. A folder named by `dataDir` may
  * hold other data in the same format: then images and labels only have to fit each other and the data set's image size
- * and classes, and `onNotice` says that the content is not the published one.
+ * and classes, and `onNotice` says that the content is not the published one. It also says where a download went.
  *
  * @param dataset A known name, or a catalogue entry of one's own.
- * @throws MnistTrainError ERR_ARGUMENT for an unknown name; ERR_DOWNLOAD when files are missing and cannot be fetched;
+ * @throws MnistTrainError ERR_ARGUMENT for an unknown name or option; ERR_DOWNLOAD when files are missing and cannot be fetched;
  *   ERR_CHECKSUM for a damaged cache that may not be repaired; ERR_FORMAT and ERR_DATA for files that are not sound or
  *   do not fit each other; ERR_FILE when a file cannot be read; ERR_ABORTED after the signal.
  */
-export async function loadDataset(dataset: string | CatalogueEntry, options: LoadOptions = {}): Promise<LoadedDataset> {
+export async function loadDataset(dataset: string | CatalogueEntry, options?: LoadOptions): Promise<LoadedDataset> {
+  const { download = true, ...transfer } = checkOptions(options, 'loadDataset', OPTIONS);
+  const { dataDir, offline = false, signal, onNotice } = transfer;
   const entry = findCatalogueEntry(dataset);
-  const location = await resolveDataDir(entry, options.dataDir);
-  let files = await inspectAll(entry, location, options.signal);
+  const location = await resolveDataDir(entry, dataDir);
+  let files = await inspectAll(entry, location, signal);
   if (needsDownload(files, location)) {
-    const { download = true, offline = false } = options;
     if (!download || offline) throw unavailable(entry, location, files);
     if (!location.managed) refuseMixture(entry, location, files);
-    await downloadDataset(entry, options);
-    files = await inspectAll(entry, location, options.signal);
+    const result = await downloadDataset(entry, transfer);
+    onNotice?.(`${entry.title} is now in ${result.directory}, from ${sourcesOf(result)}.`);
+    files = await inspectAll(entry, location, signal);
   }
-  const read = (role: DataFileRole) => readSound(entry, location, role, files[role], options);
+  const read = (role: DataFileRole) => readSound(entry, location, role, files[role]);
   const parts = {
     trainImages: read('trainImages'),
     trainLabels: read('trainLabels'),
     testImages: read('testImages'),
     testLabels: read('testLabels'),
   };
+  noticeOwnData(entry, location, files, onNotice);
   return {
     train: pair(entry, parts.trainImages, parts.trainLabels),
     test: pair(entry, parts.testImages, parts.testLabels),
@@ -106,20 +124,21 @@ function refuseMixture(entry: CatalogueEntry, location: DataLocation, files: Ins
   );
 }
 
-function readSound(
+function noticeOwnData(
   entry: CatalogueEntry,
-  location: DataLocation,
-  role: DataFileRole,
-  file: InspectedFile,
-  options: LoadOptions,
-): SoundFile {
+  { directory }: DataLocation,
+  files: InspectedFiles,
+  onNotice: LoadOptions['onNotice'],
+): void {
+  const names = Object.values(files).flatMap((file) => (file.state === 'different' ? [basename(file.path)] : []));
+  if (names.length === 0) return;
+  onNotice?.(`${names.join(', ')} in ${directory}: not as published for ${entry.title}, used as data of your own.`);
+}
+
+function readSound(entry: CatalogueEntry, location: DataLocation, role: DataFileRole, file: InspectedFile): SoundFile {
   if (file.state === 'unreadable') throw file.problem;
   if (file.state === 'missing') throw missingError(entry, location, [entry.files[role]]);
-  const array = parseIdx(file.bytes, file.path);
-  if (file.state === 'different') {
-    options.onNotice?.(`${file.path} is not the published file of ${entry.title}; it is used as data of your own.`);
-  }
-  return { path: file.path, array };
+  return { path: file.path, array: parseIdx(file.bytes, file.path) };
 }
 
 function pair(entry: CatalogueEntry, images: SoundFile, labels: SoundFile): LoadedDataset['train'] {

@@ -3,13 +3,16 @@
  * number in a Float32Array does it.
  */
 
-export const DTYPE_BYTES: Readonly<Record<string, number>> = { F64: 8, F32: 4, F16: 2, BF16: 2 };
+interface FloatType {
+  bytes: number;
+  read(view: DataView, offset: number): number;
+}
 
-export const FLOAT_READERS: Readonly<Record<string, (view: DataView, offset: number) => number>> = {
-  F64: (view, offset) => view.getFloat64(offset, true),
-  F32: (view, offset) => view.getFloat32(offset, true),
-  F16: (view, offset) => halfToNumber(view.getUint16(offset, true)),
-  BF16: (view, offset) => brainToNumber(view.getUint16(offset, true)),
+export const FLOAT_TYPES: Readonly<Record<string, FloatType>> = {
+  F64: { bytes: 8, read: (view, offset) => view.getFloat64(offset, true) },
+  F32: { bytes: 4, read: (view, offset) => view.getFloat32(offset, true) },
+  F16: { bytes: 2, read: (view, offset) => halfToNumber(view.getUint16(offset, true)) },
+  BF16: { bytes: 2, read: (view, offset) => brainToNumber(view.getUint16(offset, true)) },
 };
 
 /** IEEE 754 binary16: 1 sign, 5 exponent and 10 fraction bits. */

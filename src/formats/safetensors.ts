@@ -1,5 +1,5 @@
 import { describeValue, expected, MnistTrainError } from '../errors.js';
-import { DTYPE_BYTES, FLOAT_READERS } from './float-types.js';
+import { FLOAT_TYPES } from './float-types.js';
 
 /**
  * The safetensors file format (https://github.com/huggingface/safetensors): a header length (u64, little-endian), a header
@@ -129,8 +129,7 @@ export function decodeSafetensors(bytes: Uint8Array, source: string): DecodedSaf
   const view = new DataView(bytes.buffer, bytes.byteOffset + bufferStart, bufferBytes);
   const tensors = new Map<string, DecodedTensor>();
   for (const { name, dtype, shape, size, begin } of infos) {
-    const read = FLOAT_READERS[dtype];
-    const step = DTYPE_BYTES[dtype];
+    const { bytes: step, read } = FLOAT_TYPES[dtype];
     const data = new Float32Array(size);
     for (let i = 0; i < size; i++) data[i] = read(view, begin + i * step);
     tensors.set(name, { dtype, shape, data });
@@ -237,9 +236,9 @@ function readEntry(name: string, entry: unknown, bufferBytes: number, fail: Fail
   if (!isObject(entry)) throw fail('an object with dtype, shape and data_offsets', tensor, entry);
   const { dtype, shape, data_offsets: offsets } = entry;
   if (typeof dtype !== 'string') throw fail('a string', `dtype of ${tensor}`, dtype);
-  if (!Object.hasOwn(FLOAT_READERS, dtype))
+  if (!Object.hasOwn(FLOAT_TYPES, dtype))
     throw fail(
-      `one of ${Object.keys(FLOAT_READERS).join(', ')}`,
+      `one of ${Object.keys(FLOAT_TYPES).join(', ')}`,
       `dtype of ${tensor}`,
       dtype,
       'Convert the tensor to float32 before saving it.',
@@ -256,8 +255,9 @@ function readEntry(name: string, entry: unknown, bufferBytes: number, fail: Fail
     // Past 2^53 a product is no longer exact, and could meet the byte count below by chance.
     if (size > Number.MAX_SAFE_INTEGER) throw fail('a shape that fits the file', `shape of ${tensor}`, shape);
   }
-  if (size * DTYPE_BYTES[dtype] !== end - begin)
-    throw fail(`a shape of ${(end - begin) / DTYPE_BYTES[dtype]} elements`, `shape of ${tensor}`, shape);
+  const { bytes } = FLOAT_TYPES[dtype];
+  if (size * bytes !== end - begin)
+    throw fail(`a shape of ${(end - begin) / bytes} elements`, `shape of ${tensor}`, shape);
   return { name, dtype, shape: [...shape], size, begin, end };
 }
 

@@ -49,6 +49,7 @@ interface OpenSession {
  * Results do not depend on it.
  */
 export const INFER_CAPACITY = 256;
+const INFERENCE: Capacities = { train: 0, evaluate: 0, infer: INFER_CAPACITY };
 
 /**
  * Owns a model's weights and optimizer slots. They live here until the first call that computes opens a session; from
@@ -137,7 +138,7 @@ export class Engine {
     if (this.disposed) {
       return { steps: 0, samples: 0, lossSum: 0, correct: 0, metrics: new Float64Array(0), aborted: true };
     }
-    const open = this.#ensure({ train: 0, evaluate: 0, infer: INFER_CAPACITY, [section]: batchSize });
+    const open = this.#ensure({ ...INFERENCE, [section]: batchSize });
     const steps = Math.ceil(order.length / batchSize);
     const plan = { batchSize, scalars: scalars ?? new Float32Array(steps * open.program.scalars.length) };
     const { controller, unlink } = linkedController(options.signal, this.#disposal.signal);
@@ -152,12 +153,14 @@ export class Engine {
   }
 
   async infer(inputs: Uint8Array | Float32Array): Promise<Float32Array> {
-    const open = this.#ensure({ train: 0, evaluate: 0, infer: INFER_CAPACITY });
+    const open = this.#ensure(INFERENCE);
     return this.#using(open, () => open.session.infer(inputs));
   }
 
   inferSync(inputs: Uint8Array | Float32Array, outputs: Float32Array): void {
-    this.#ensure({ train: 0, evaluate: 0, infer: INFER_CAPACITY }).session.inferSync(inputs, outputs);
+    // Every open session can infer; a disposed engine has none.
+    const { session } = this.#open ?? this.#ensure(INFERENCE);
+    session.inferSync(inputs, outputs);
   }
 
   /** Calls `work` when every run before it has ended; those after it wait. */

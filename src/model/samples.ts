@@ -30,10 +30,7 @@ const INPUT_TYPES = 'a Uint8Array of pixels, a Float32Array or an array of numbe
  * image must cost microseconds. Throws ERR_ARGUMENT or ERR_SHAPE.
  */
 export function readInputs(inputs: PredictInputs, stack: Stack, name = 'inputs'): Uint8Array | Float32Array {
-  let values: unknown = inputs;
-  if (typeof values === 'object' && values !== null && 'inputs' in values) values = values.inputs;
-  const array = Array.isArray(values) ? toFloat32(values, name) : values;
-  if (!(array instanceof Uint8Array) && !(array instanceof Float32Array)) throw expected(INPUT_TYPES, name, array);
+  const array = isSampleArray(inputs) ? inputs : convertInputs(inputs, name);
   if (array.length === 0 || array.length % stack.inputSize !== 0) {
     const shape = `[${stack.inputShape.join(', ')}]`;
     throw expected(
@@ -44,6 +41,16 @@ export function readInputs(inputs: PredictInputs, stack: Stack, name = 'inputs')
       'ERR_SHAPE',
     );
   }
+  return array;
+}
+
+const isSampleArray = (value: unknown): value is Uint8Array | Float32Array =>
+  value instanceof Uint8Array || value instanceof Float32Array;
+
+function convertInputs(inputs: unknown, name: string): Uint8Array | Float32Array {
+  const held = typeof inputs === 'object' && inputs !== null && 'inputs' in inputs ? inputs.inputs : inputs;
+  const array = Array.isArray(held) ? toFloat32(held, name) : held;
+  if (!isSampleArray(array)) throw expected(INPUT_TYPES, name, array);
   return array;
 }
 

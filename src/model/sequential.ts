@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 import { createHash } from 'node:crypto';
 import { endianness } from 'node:os';
 import type { BackendName, Isa } from '../backends/backend.js';

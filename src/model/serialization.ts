@@ -21,6 +21,7 @@ export const FORMAT_VERSION = 1;
 const ARCHITECTURE_KEY = 'mnist_train.model';
 /** Written for PyTorch users' tools, some of which refuse files without it. */
 const FORMAT_KEY = 'format';
+const SAVE_AGAIN = 'The file is damaged or was changed: save or fetch it again.';
 
 /** True for metadata keys that belong to this package. */
 export function isReservedKey(key: string): boolean {
@@ -72,10 +73,8 @@ export async function readModel(path: string): Promise<LoadedModel> {
   const weights = stack.parameters.map((parameter) => readTensor(parameter, tensors.get(parameter.name), path));
   for (const name of tensors.keys()) {
     if (!stack.parameters.some((parameter) => parameter.name === name)) {
-      throw formatError(
-        path,
-        `Expected only the tensors of the model's layers, received tensor ${describeValue(name)}`,
-      );
+      const problem = `Expected only the tensors of the model's layers, received tensor ${describeValue(name)}`;
+      throw formatError(path, `${problem}. ${SAVE_AGAIN}`);
     }
   }
   const own = Object.fromEntries(Object.entries(metadata).filter(([key]) => !isReservedKey(key)));
@@ -126,26 +125,19 @@ export function checkModelFields(
 function readTensor({ name, spec }: Parameter, tensor: DecodedTensor | undefined, path: string): Float32Array {
   const shape = spec.transposedInFiles ? spec.shape.toReversed() : spec.shape;
   const wanted = `F32 [${shape.join(', ')}]`;
-  if (!tensor) throw formatError(path, `Expected ${wanted} for tensor ${name}, found no such tensor`);
+  const refused = (what: string, found: string) =>
+    formatError(path, `Expected ${what} for tensor ${name}, ${found}. ${SAVE_AGAIN}`);
+  if (!tensor) throw refused(wanted, 'found no such tensor');
   if (tensor.dtype !== 'F32' || tensor.shape.join() !== shape.join()) {
-    throw formatError(
-      path,
-      `Expected ${wanted} for tensor ${name}, received ${tensor.dtype} [${tensor.shape.join(', ')}]`,
-    );
+    throw refused(wanted, `received ${tensor.dtype} [${tensor.shape.join(', ')}]`);
   }
   const wrong = tensor.data.findIndex((value) => !Number.isFinite(value));
-  if (wrong >= 0) {
-    throw formatError(
-      path,
-      `Expected finite numbers for tensor ${name}, received ${tensor.data[wrong]} at element ${wrong}`,
-    );
-  }
+  if (wrong >= 0) throw refused('finite numbers', `received ${tensor.data[wrong]} at element ${wrong}`);
   return spec.transposedInFiles ? transpose(tensor.data, shape[0], shape[1]) : tensor.data;
 }
 
-function formatError(path: string, message: string, cause?: unknown): MnistTrainError {
-  const sentence = message.endsWith('.') || message.endsWith('?') ? message : `${message}.`;
-  return new MnistTrainError('ERR_FORMAT', `${path}: ${sentence}`, cause === undefined ? undefined : { cause });
+function formatError(path: string, problem: string, cause?: unknown): MnistTrainError {
+  return new MnistTrainError('ERR_FORMAT', `${path}: ${problem}`, cause === undefined ? undefined : { cause });
 }
 
 /** [rows, columns] as [columns, rows]. */

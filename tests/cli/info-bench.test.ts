@@ -1,5 +1,7 @@
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import { requireAddon } from '../../src/backends/native/load.js';
+import { benchmarks } from '../../src/cli/bench/benchmarks.js';
 import { syntheticImages } from '../../src/cli/bench/data.js';
 import { measure, median } from '../../src/cli/bench/measure.js';
 import { errorLines, eventsOf, makeWorkspace, runCli } from '../helpers/cli-run.js';
@@ -53,31 +55,103 @@ describe('info', () => {
 });
 
 describe('bench', () => {
-  it('measures both backends on every kind of work', async () => {
-    const result = await runCli(['bench', '--quick', '--json'], { cwd });
+  it('measures every instruction set with one thread and more, and TypeScript', async () => {
+    const { instructionSets } = requireAddon();
+    const result = await runCli(['bench', '--quick', '--json', '--filter', 'matmul 64x'], { cwd });
     expect(result.status).toBe(0);
     expect(result.stderr).toContain('made-up images');
     const events = eventsOf(result);
-    const names = new Set(events.map(({ name }) => name));
-    for (const word of ['matmul 128x784x128', 'training step', 'epoch of', 'one image', '1000 images']) {
-      expect([...names].join()).toContain(word);
-    }
-    for (const event of events) {
-      expect(event.event).toBe('benchmark');
-      expect(event.minSeconds).toBeGreaterThan(0);
-      expect(event.medianSeconds).toBeGreaterThanOrEqual(event.minSeconds);
-      expect(event.threads).toBeGreaterThanOrEqual(1);
-      expect('ratio' in event).toBe(event.backend === 'native');
-      if (event.name.startsWith('matmul')) {
-        const [m, k, n] = event.name.split(' ')[1].split('x').map(Number);
-        expect(event.gflops).toBeCloseTo((2 * m * k * n) / event.medianSeconds / 1e9, 6);
+    const names = [...new Set(events.map(({ name }) => name))];
+    expect(names).toEqual(['matmul 64x128x784 NT', 'matmul 64x10x128 NT', 'matmul 64x128x10 NN']);
+    for (const name of names) {
+      const rows = events.filter((event) => event.name === name);
+      const isas = rows.filter(({ threads }) => threads === 1).map(({ isa }) => isa);
+      expect(isas).toEqual([...instructionSets, null]);
+      expect(rows[0]).toMatchObject({ backend: 'native', isa: instructionSets[0], threads: 1 });
+      expect(rows.at(-1)).toMatchObject({ backend: 'js', isa: null, threads: 1 });
+      for (const row of rows) {
+        expect(row.event).toBe('benchmark');
+        expect(row.rounds).toBeGreaterThanOrEqual(1);
+        expect(row.minSeconds).toBeGreaterThan(0);
+        expect(row.medianSeconds).toBeGreaterThanOrEqual(row.minSeconds);
+        expect(row.maxSeconds).toBeGreaterThanOrEqual(row.medianSeconds);
+        const [m, n, k] = name.split(' ')[1].split('x').map(Number);
+        expect(row.gflops).toBeCloseTo((2 * m * n * k) / row.medianSeconds / 1e9, 6);
+        expect(row.ratio).toEqual(row === rows[0] ? undefined : rows[0].medianSeconds / row.medianSeconds);
+        const ofLimit = row.backend === 'js' ? undefined : (100 * row.gflops) / row.limitGflops;
+        expect(row.percentOfLimit).toEqual(ofLimit);
       }
     }
-    for (const name of names) {
-      const backends = events.filter((event) => event.name === name).map(({ backend }) => backend);
-      expect(backends.at(-1)).toBe('js');
-      expect(backends[0]).toBe('native');
-    }
+  });
+
+  it('measures steps, epochs and predictions, and the limit', async () => {
+    const listed = benchmarks({ title: '', ...syntheticImages(12_000) }).map(({ name }) => name);
+    expect(listed).toEqual([
+      'multiply-add limit',
+      ...listed.filter((name) => name.startsWith('matmul ')),
+      'training step 784-128-10 Adam, batch 128',
+      'epoch 784-128-10 Adam, batch 128, 12000 images',
+      'training step 784-128-10 Nesterov, batch 128',
+      'epoch 784-128-10 Nesterov, batch 128, 12000 images',
+      'training step 784-512-512-10 Adam, batch 128',
+      'epoch 784-512-512-10 Adam, batch 128, 12000 images',
+      'predictSync of one image, 784-128-10',
+      'predict of 10000 images, 784-128-10',
+    ]);
+    const backendsOf = async (filter: string) => {
+      const events = eventsOf(await runCli(['bench', '--quick', '--json', '--filter', filter], { cwd }));
+      const imagesPerSecond = events.map((event) => event.imagesPerSecond * event.medianSeconds);
+      return { backends: new Set(events.map(({ backend }) => backend)), images: imagesPerSecond[0] };
+    };
+    expect(await backendsOf('LIMIT')).toEqual({ backends: new Set(['native']), images: Number.NaN });
+    const both = new Set(['native', 'js']);
+    expect(await backendsOf('step 784-128-10 nest')).toEqual({ backends: both, images: expect.closeTo(128) });
+    expect(await backendsOf('epoch 784-128-10 adam')).toEqual({ backends: both, images: expect.closeTo(6000) });
+    expect(await backendsOf('predictSync')).toEqual({ backends: both, images: expect.closeTo(1) });
+    expect(await backendsOf('predict of')).toEqual({ backends: both, images: expect.closeTo(6000) });
+  });
+
+  it('shows people a table of each', async () => {
+    const { stdout } = await runCli(['bench', '--quick', '--filter', '64x10x128'], { cwd });
+    const [, , name, head, first, ...rest] = stdout.split('\n');
+    expect(name).toBe('matmul 64x10x128 NT');
+    expect(head.trim().split(/ {2,}/)).toEqual([
+      ...['median', 'min', 'max', 'GFLOP/s', 'of limit', 'images/s', 'ratio'],
+    ]);
+    expect(first).toMatch(/^native \(\w+\), 1 thread +\d\S* µs +\S+ µs +\S+ [µm]s +\d\S* +\d+ %$/);
+    expect(rest.filter((line) => line !== '').at(-1)).toMatch(/^TypeScript .* [\d.]+$/);
+  });
+
+  it('measures one instruction set where $MNIST_TRAIN_ISA names it', async () => {
+    const isa = requireAddon().instructionSets.at(-1)!;
+    const result = await runCli(['bench', '--quick', '--json', '--filter', 'limit'], {
+      cwd,
+      env: { MNIST_TRAIN_ISA: isa },
+    });
+    expect(new Set(eventsOf(result).map((event) => event.isa))).toEqual(new Set([isa]));
+  });
+
+  it('says what it leaves out without the addon', async () => {
+    const result = await runCli(['bench', '--quick', '--json', '--filter', 'limit'], { cwd, env: NO_ADDON });
+    expect(result.status).toBe(0);
+    expect(eventsOf(result)).toEqual([]);
+    expect(errorLines(result)).toContain('Left out without the native addon: multiply-add limit.');
+  });
+
+  it('says which names there are when none has the filter', async () => {
+    const result = await runCli(['bench', '--quick', '--filter', 'convolution'], { cwd });
+    expect(result.status).toBe(2);
+    expect(errorLines(result)).toEqual([
+      expect.stringMatching(
+        /^mnist-train: Expected a part of a name for --filter, received "convolution"\. Names: mul/,
+      ),
+    ]);
+  });
+
+  it('fails when a folder was named that has no images', async () => {
+    const result = await runCli(['bench', '--quick', '--data-dir', workspace.make('empty')], { cwd });
+    expect(result.status).toBe(1);
+    expect(errorLines(result)[0]).toContain('empty');
   });
 
   it('measures TypeScript alone without the addon, and says so', async () => {
@@ -98,30 +172,46 @@ describe('bench', () => {
 });
 
 describe('measure', () => {
+  const EFFORT = {
+    ...{ rounds: 3, leastRounds: 1, sampleSeconds: 0.001, contenderSeconds: 1000 },
+    signal: new AbortController().signal,
+  };
+
   it('takes turns, and gives times per repetition', async () => {
     const turns: string[] = [];
-    const contender = (isa: 'avx2' | 'avx512', seconds: number[]) => ({
-      engine: { backend: 'native' as const, isa, threads: 1 },
+    const contender = (name: string, seconds: number[]) => ({
       run: async (repetitions: number) => {
-        turns.push(`${isa} ${repetitions}`);
+        turns.push(`${name} ${repetitions}`);
         return seconds.shift()! * repetitions;
       },
     });
     // The first numbers are calibration: 0.25 s is enough to aim at 1 s with 4 repetitions; 0.1 s is not, 2 · 0.2 s is.
-    const measured = await measure(
-      [contender('avx2', [0.25, 0.3, 0.1, 0.2]), contender('avx512', [0.1, 0.2, 0.5, 0.4, 0.9])],
-      { rounds: 3, sampleSeconds: 1, signal: new AbortController().signal },
-    );
-    expect(turns).toEqual([
-      'avx2 1',
-      'avx512 1',
-      'avx512 2',
-      ...['avx2 4', 'avx512 5', 'avx2 4', 'avx512 5', 'avx2 4', 'avx512 5'],
+    const measured = await measure([contender('a', [0.25, 0.3, 0.1, 0.2]), contender('b', [0.1, 0.2, 0.5, 0.4, 0.9])], {
+      ...EFFORT,
+      sampleSeconds: 1,
+    });
+    expect(turns).toEqual(['a 1', 'b 1', 'b 2', ...['a 4', 'b 5', 'a 4', 'b 5', 'a 4', 'b 5']]);
+    expect(measured).toEqual([
+      {
+        rounds: 3,
+        medianSeconds: expect.closeTo(0.2),
+        minSeconds: expect.closeTo(0.1),
+        maxSeconds: expect.closeTo(0.3),
+      },
+      {
+        rounds: 3,
+        medianSeconds: expect.closeTo(0.5),
+        minSeconds: expect.closeTo(0.4),
+        maxSeconds: expect.closeTo(0.9),
+      },
     ]);
-    expect(measured.map(({ medianSeconds, minSeconds }) => [medianSeconds, minSeconds])).toEqual([
-      [expect.closeTo(0.2), expect.closeTo(0.1)],
-      [expect.closeTo(0.5), expect.closeTo(0.4)],
-    ]);
+  });
+
+  it('gives a slow contender fewer rounds, and never fewer than the least', async () => {
+    const contender = (seconds: number) => ({ run: async (repetitions: number) => seconds * repetitions });
+    const contenders = [contender(1), contender(4), contender(100)];
+    const measured = await measure(contenders, { ...EFFORT, rounds: 9, leastRounds: 2, contenderSeconds: 20 });
+    expect(measured.map(({ rounds }) => rounds)).toEqual([9, 5, 2]);
   });
 
   it('stops between two samples when the signal says so', async () => {
@@ -130,8 +220,7 @@ describe('measure', () => {
       controller.abort();
       return 1;
     };
-    const contender = { engine: { backend: 'js' as const, isa: null, threads: 1 }, run };
-    const running = measure([contender], { rounds: 5, sampleSeconds: null, signal: controller.signal });
+    const running = measure([{ run }], { ...EFFORT, signal: controller.signal });
     await expect(running).rejects.toThrow('abort');
   });
 

@@ -1,4 +1,6 @@
 import { readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { writeDataset } from '../helpers/cli-idx.js';
@@ -55,5 +57,35 @@ describe('train on a terminal', () => {
     expect(result.status).toBe(1);
     expect(result.stdout).toContain('Expected a finite loss');
     expect(result.stdout.lastIndexOf('\x1b[?25h')).toBeGreaterThanOrEqual(result.stdout.lastIndexOf('\x1b[?25l'));
+  });
+});
+
+describe('download on a terminal', () => {
+  it('shows the file, how much of it is here, and the source', async () => {
+    // The size of the published file, of which only the beginning ever comes.
+    const server = createServer((_, response) => {
+      response.writeHead(200, { 'content-length': 9_912_422 }).write(new Uint8Array(64_000));
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    try {
+      const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+      const wanted = `train-images-idx3-ubyte  64.0 kB of 9.9 MB  mirror (${host})`;
+      const line = `"$NODE" "$CLI" download --data-dir here --mirror http://${host}/`;
+      let typed = false;
+      const result = await runOnTerminal(line, {
+        cwd: workspace.make('download'),
+        onOutput: (child, { stdout }) => {
+          if (typed || !stdout.includes(wanted)) return;
+          typed = true;
+          child.stdin?.write('\x03');
+        },
+      });
+      expect(result.stdout).toContain(wanted);
+      expect(result.stdout).toContain('mnist-train: Interrupted.');
+      expect(result.status).toBe(130);
+    } finally {
+      server.closeAllConnections();
+      server.close();
+    }
   });
 });

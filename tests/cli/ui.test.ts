@@ -54,7 +54,9 @@ describe('tables', () => {
 describe('error lines', () => {
   it('are one line, and point wrong usage to the help', () => {
     expect(errorLine(new MnistTrainError('ERR_DATA', 'First.\n  Second.\n'), 'train')).toBe('First. Second.');
-    expect(errorLine(new UsageError('Expected x'), 'train')).toBe('Expected x. See mnist-train train --help.');
+    expect(errorLine(new UsageError('Expected x'), 'mnist-train train --help')).toBe(
+      'Expected x. See mnist-train train --help.',
+    );
   });
 
   it('call a defect a defect', () => {

@@ -85,7 +85,7 @@ export function eventsOf({ stdout }: Pick<CliResult, 'stdout'>): Record<string, 
 
 /** The error lines on stderr, without remarks about data of one's own. */
 export function errorLines({ stderr }: CliResult): string[] {
-  return stderr.split('\n').filter((line) => line !== '' && !line.includes('is used as data of your own'));
+  return stderr.split('\n').filter((line) => line !== '' && !line.endsWith('used as data of your own.'));
 }
 
 /** A folder of its own for a test file. */

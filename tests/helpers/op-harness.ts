@@ -171,7 +171,7 @@ export async function runOp(backend: Backend, setup: OpSetup, threads?: number):
 }
 
 /** Bits are equal, up to the sign of zero and the kind of NaN: docs/numerics.md, rule 4. */
-export function sameNumber(a: number, b: number): boolean {
+function sameNumber(a: number, b: number): boolean {
   return a === b || (Number.isNaN(a) && Number.isNaN(b));
 }
 

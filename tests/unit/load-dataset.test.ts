@@ -2,9 +2,10 @@ import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from '
 import { isAbsolute, join, resolve } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { dataRoot, resolveDataDir } from '../../src/data/cache.js';
+import { resolveDataDir } from '../../src/data/cache.js';
 import { DATASET_NAMES, findCatalogueEntry } from '../../src/data/catalogue.js';
 import { loadDataset } from '../../src/data/load.js';
+import { dataRoot } from '../../src/data/root.js';
 import { encodeIdx } from '../helpers/idx.js';
 import { serve, smallDataset, startServer, temporaryFolder, writeFiles } from '../helpers/small-dataset.js';
 

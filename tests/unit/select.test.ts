@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createNativeBackend } from '../../src/backends/native/backend.js';
-import { nativeCandidates, selectBackend } from '../../src/backends/select.js';
+import { loadAddon } from '../../src/backends/native/load.js';
+import { selectBackend } from '../../src/backends/select.js';
 
 let folder: string;
 beforeEach(() => {
@@ -29,7 +30,7 @@ describe('selectBackend', () => {
     expect(backend.name).toBe('native');
     expect(['avx2', 'avx512', 'neon']).toContain(backend.isa);
     expect(backend.defaultThreads).toBeGreaterThanOrEqual(1);
-    expect(nativeCandidates()).toMatchObject([{ source: 'local build', status: 'loaded' }]);
+    expect(loadAddon().attempts).toMatchObject([{ source: 'local build', status: 'loaded' }]);
   });
 
   it('takes TypeScript when it is asked for', () => {
@@ -52,7 +53,7 @@ describe('selectBackend', () => {
     selectBackend('auto');
     selectBackend('auto');
     expect(warning).toHaveBeenCalledTimes(1);
-    expect(warning.mock.calls[0][0]).toContain('native addon did not load ($MNIST_TRAIN_ADDON: ');
+    expect(warning.mock.calls[0][0]).toContain('native addon did not load ($MNIST_TRAIN_ADDON, ');
   });
 
   it('refuses native when it cannot load, with the reason of every place', () => {
@@ -60,7 +61,7 @@ describe('selectBackend', () => {
     expect(() => selectBackend('native')).toThrowError(
       expect.objectContaining({
         code: 'ERR_NATIVE_LOAD',
-        message: expect.stringMatching(/\$MNIST_TRAIN_ADDON: there is no file .*missing\.node/),
+        message: expect.stringMatching(/\$MNIST_TRAIN_ADDON, .*missing\.node: there is no such file/),
       }),
     );
   });

@@ -38,7 +38,7 @@ function attempt({ source, path }: { source: string; path: string }): {
   attempt: LoadAttempt;
 } {
   if (!existsSync(path)) {
-    const reason = `there is no file ${path}; npm run build makes the local one`;
+    const reason = 'there is no such file';
     return { addon: null, attempt: { source, path, status: 'missing', reason } };
   }
   try {
@@ -70,9 +70,9 @@ export function loadAddon(): LoadResult {
   return cached.result;
 }
 
-/** "source: reason" of every place that failed. */
+/** "source, path: reason" of every place that failed. */
 export function describeAttempts(attempts: readonly LoadAttempt[]): string {
-  return attempts.map(({ source, reason }) => `${source}: ${reason}`).join('; ');
+  return attempts.map(({ source, path, reason }) => `${source}, ${path}: ${reason}`).join('; ');
 }
 
 /** The addon, or ERR_NATIVE_LOAD with the reason of every place that was tried. */

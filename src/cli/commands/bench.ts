@@ -1,116 +1,122 @@
-import { availableParallelism } from 'node:os';
 import { Command } from 'commander';
-import type { Backend } from '../../backends/backend.js';
-import { selectBackend } from '../../backends/select.js';
-import { MnistTrainError } from '../../index.js';
-import { type Benchmark, benchmarks, type Work } from '../bench/benchmarks.js';
+import type { Benchmark, Work } from '../bench/benchmark.js';
+import { benchmarks, LIMIT } from '../bench/benchmarks.js';
 import { benchData } from '../bench/data.js';
-import { type Measurement, measure } from '../bench/measure.js';
+import { type Entrant, entrantsOf } from '../bench/entrants.js';
+import { type Measurement, type MeasureOptions, measure } from '../bench/measure.js';
 import type { Context, Run } from '../context.js';
 import { engineOf, engineText } from '../engine.js';
-import type { CommonOptions } from '../options.js';
+import { addDataDirOption, type CommonOptions, type DataOptions } from '../options.js';
 import type { Output } from '../output.js';
-import { count, duration } from '../ui/format.js';
-import { errorText } from '../usage.js';
+import { count, duration, percent } from '../ui/format.js';
+import { table } from '../ui/tables.js';
+import { UsageError } from '../usage.js';
+import { text } from '../values.js';
 
-interface BenchOptions extends CommonOptions {
+interface BenchOptions extends CommonOptions, Pick<DataOptions, 'dataDir'> {
+  filter?: string;
   quick?: true;
 }
 
-/** Rounds and the length of a sample: the median of fewer, shorter ones is good for a first look. */
+/** How much to measure: the median of fewer, shorter samples is good for a first look. */
 const EFFORT = {
-  full: { rounds: 11, longRounds: 3, sampleSeconds: 0.05, images: 60_000 },
-  quick: { rounds: 5, longRounds: 1, sampleSeconds: 0.02, images: 6_000 },
+  full: { rounds: 11, leastRounds: 3, sampleSeconds: 0.05, contenderSeconds: 5, images: 60_000 },
+  quick: { rounds: 3, leastRounds: 1, sampleSeconds: 0.01, contenderSeconds: 0.2, images: 6_000 },
 };
 
 export function benchCommand(run: Run): Command {
-  return new Command('bench')
+  const command = new Command('bench')
     .description(
-      'Measure the native backend beside the TypeScript one, in turns: matrix products, a training step, an epoch and ' +
-        'predictions of the default model.',
+      'Measure, in turns, every instruction set of the native backend by threads and the TypeScript backend: matrix ' +
+        "products beside the machine's multiply-add limit, training steps, epochs and predictions.",
     )
-    .option('--quick', 'fewer rounds, a tenth of the images')
-    .action(run.action(bench));
-}
-
-/** A backend with a number of threads. */
-interface Entrant {
-  backend: Backend;
-  threads: number;
+    .option(
+      '--filter <text>',
+      'only what has this in its name, such as "matmul" or "epoch 784-128-10"',
+      text('--filter', 'a part of a name'),
+    )
+    .option('--quick', 'fewer rounds, a tenth of the images');
+  return addDataDirOption(command).action(run.action(bench));
 }
 
 async function bench({ output, signal }: Context, options: BenchOptions): Promise<void> {
   const effort = options.quick ? EFFORT.quick : EFFORT.full;
-  const data = await benchData(effort.images, signal);
+  const data = await benchData(effort.images, { dataDir: options.dataDir, signal });
+  const chosen = choose(benchmarks(data), options.filter);
   const entrants = entrantsOf(output);
-  output.say(`Medians of ${effort.rounds} rounds; data: ${data.title}`);
-  for (const benchmark of benchmarks(data)) {
-    const { rounds, longRounds, sampleSeconds } = effort;
-    const measured = await compare(benchmark, entrants, {
-      rounds: benchmark.long ? longRounds : rounds,
-      sampleSeconds: benchmark.long ? null : sampleSeconds,
-      signal,
-    });
-    report(output, benchmark, measured);
+  output.say(
+    `Medians of up to ${effort.rounds} rounds, least and greatest; ratio: times as fast as the first row; ` +
+      `data: ${data.title}`,
+  );
+  for (const benchmark of chosen) {
+    const able = entrants.filter(({ backend }) => !benchmark.nativeOnly || backend.name === 'native');
+    if (able.length === 0) output.note(`Left out without the native addon: ${benchmark.name}.`);
+    else report(output, benchmark, await compare(benchmark, able, { ...effort, signal }));
   }
 }
 
-/** Native with one thread, with two and with all, where it loads; TypeScript always. */
-function entrantsOf(output: Output): Entrant[] {
-  const script = { backend: selectBackend('js'), threads: 1 };
-  let native: Backend;
-  try {
-    native = selectBackend('native');
-  } catch (error) {
-    if (!(error instanceof MnistTrainError && error.code === 'ERR_NATIVE_LOAD')) throw error;
-    output.note(`${errorText(error)} Measuring TypeScript alone.`);
-    return [script];
-  }
-  const threads = new Set([1, Math.min(2, availableParallelism()), native.defaultThreads]);
-  return [...[...threads].map((count) => ({ backend: native, threads: count })), script];
+function choose(all: readonly Benchmark[], filter = ''): readonly Benchmark[] {
+  const chosen = all.filter(({ name }) => name.toLowerCase().includes(filter.toLowerCase()));
+  if (chosen.length > 0) return chosen;
+  const names = all.map(({ name }) => name).join('; ');
+  throw new UsageError(`Expected a part of a name for --filter, received ${JSON.stringify(filter)}. Names: ${names}.`);
 }
 
-async function compare(
-  benchmark: Benchmark,
-  entrants: readonly Entrant[],
-  options: Parameters<typeof measure>[1],
-): Promise<Measurement[]> {
+interface Row extends Entrant, Measurement {
+  /** GFLOP/s of the multiply-add limit, by the median of the same rounds. */
+  limitGflops?: number;
+}
+
+/** Measures a benchmark and, where it has flops, the limit of each native entrant in the same rounds. */
+async function compare(benchmark: Benchmark, entrants: readonly Entrant[], options: MeasureOptions): Promise<Row[]> {
+  const limited = benchmark.flops ? entrants.filter(({ backend }) => backend.name === 'native') : [];
   const opened: Work[] = [];
   try {
-    const contenders = entrants.map(({ backend, threads }) => {
-      const work = benchmark.open(backend, threads);
-      opened.push(work);
-      return { engine: engineOf(backend, threads), run: work.run };
+    for (const { backend, threads } of entrants) opened.push(benchmark.open(backend, threads));
+    for (const { backend, threads } of limited) opened.push(LIMIT.open(backend, threads));
+    const measured = await measure(opened, options);
+    const limits = new Map(limited.map((entrant, index) => [entrant, measured[entrants.length + index]]));
+    return entrants.map((entrant, index) => {
+      const limit = limits.get(entrant);
+      return { ...entrant, ...measured[index], ...(limit && { limitGflops: 1 / limit.medianSeconds }) };
     });
-    return await measure(contenders, options);
   } finally {
     for (const work of opened) work.close();
   }
 }
 
-function report(output: Output, { name, flops, images }: Benchmark, measured: readonly Measurement[]): void {
-  const script = measured.find(({ engine }) => engine.backend === 'js')!;
-  output.say(`\n${output.style.strong(name)}`);
-  for (const { engine, ...times } of measured) {
-    const ratio = script.medianSeconds / times.medianSeconds;
+function report(output: Output, { name, flops, images }: Benchmark, rows: readonly Row[]): void {
+  const cells = rows.map(({ backend, threads, limitGflops, ...times }, index) => {
+    const engine = engineOf(backend, threads);
     const gflops = flops && flops / times.medianSeconds / 1e9;
+    const percentOfLimit = gflops && limitGflops && (100 * gflops) / limitGflops;
     const imagesPerSecond = images && images / times.medianSeconds;
+    const ratio = index > 0 && rows[0].medianSeconds / times.medianSeconds;
     output.event({
       event: 'benchmark',
       name,
       ...engine,
       ...times,
       ...(gflops && { gflops }),
+      ...(percentOfLimit && { limitGflops, percentOfLimit }),
       ...(imagesPerSecond && { imagesPerSecond }),
-      ...(engine.backend === 'native' && { ratio }),
+      ...(ratio && { ratio }),
     });
-    const cells = [
-      engineText(engine).padEnd(28),
-      duration(times.medianSeconds).padStart(9),
-      `best ${duration(times.minSeconds).padStart(9)}`,
-      (gflops ? `${gflops.toPrecision(3)} GFLOP/s` : `${count(imagesPerSecond ?? 0)} images/s`).padStart(20),
-      engine.backend === 'native' ? `${ratio.toPrecision(3)} times TypeScript` : '',
+    return [
+      engineText(engine),
+      duration(times.medianSeconds),
+      duration(times.minSeconds),
+      duration(times.maxSeconds),
+      gflops ? gflops.toPrecision(3) : '',
+      percentOfLimit ? percent(percentOfLimit / 100, 0) : '',
+      imagesPerSecond ? count(imagesPerSecond) : '',
+      ratio ? ratio.toPrecision(3) : '',
     ];
-    output.say(`  ${cells.join('  ').trimEnd()}`);
-  }
+  });
+  output.say(`\n${output.style.strong(name)}\n${table(COLUMNS, cells)}`);
 }
+
+const COLUMNS = [
+  { title: '', align: 'left' as const },
+  ...['median', 'min', 'max', 'GFLOP/s', 'of limit', 'images/s', 'ratio'].map((title) => ({ title })),
+];

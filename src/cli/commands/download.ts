@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { DATASET_NAMES } from '../../data/catalogue.js';
-import { downloadDataset } from '../../data/download.js';
+import { downloadDataset, sourcesOf } from '../../data/download.js';
 import type { Context, Run } from '../context.js';
 import { withDownloadShown } from '../dataset.js';
 import { DEFAULTS } from '../model.js';
@@ -50,10 +50,8 @@ async function download(
     }),
   );
   output.event({ event: 'downloaded', ...result });
-  const sources = [...new Set(result.files.map(({ source }) => source).filter((source) => source !== null))];
+  const sources = sourcesOf(result);
   output.say(
-    sources.length === 0
-      ? `${result.dataset} is complete in ${result.directory}; nothing to fetch.`
-      : `${result.dataset} is complete in ${result.directory}, from ${sources.join(' and ')}.`,
+    `${result.dataset} is complete in ${result.directory}${sources ? `, from ${sources}` : '; nothing to fetch'}.`,
   );
 }

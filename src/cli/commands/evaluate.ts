@@ -28,7 +28,7 @@ export function evaluateCommand(run: Run): Command {
 
 async function evaluate(context: Context, options: EvaluateOptions, [path]: string[]): Promise<void> {
   const { output, signal } = context;
-  const model = await loadModel(path, { backend: chooseBackend(options, output), threads: options.threads });
+  const model = await loadModel(path, { backend: await chooseBackend(options, output), threads: options.threads });
   try {
     const trainedOn = DATASET_NAMES.find((name) => name === model.metadata.dataset);
     const dataset = options.dataset ?? trainedOn ?? 'mnist';

@@ -40,7 +40,7 @@ interface Answer {
 
 async function predict(context: Context, options: PredictOptions, [path, ...files]: string[]): Promise<void> {
   const { output, signal } = context;
-  const model = await loadModel(path, { backend: chooseBackend(options, output), threads: options.threads });
+  const model = await loadModel(path, { backend: await chooseBackend(options, output), threads: options.threads });
   try {
     const size = imageSizeOf(model, path);
     const labelled: Answer[] = [];
@@ -50,7 +50,7 @@ async function predict(context: Context, options: PredictOptions, [path, ...file
       const answers = await answersOf(model, images, signal);
       answers.forEach((answer, index) => {
         tell(output, file, index, answer);
-        output.say(images.length === 1 ? picture(output, answer, size, model) : line(answer, model));
+        output.say(images.length === 1 ? `${picture(output, answer, size, model)}\n` : line(answer, model));
         if (answer.image.label !== undefined) labelled.push(answer);
       });
     }

@@ -52,8 +52,6 @@ interface Setup {
 export function trainCommand(run: Run): Command {
   const command = new Command('train')
     .description('Train a network and write it to a file. The data set is downloaded when it is not there.')
-    // A word that is no command ends up here, since this is the default one; `train` itself says so.
-    .allowExcessArguments()
     .addOption(
       new Option('--hidden <widths>', 'widths of the hidden layers, with commas between them')
         .default(DEFAULTS.hidden, DEFAULTS.hidden.join(','))
@@ -110,10 +108,10 @@ export function trainCommand(run: Run): Command {
   return command.action(run.action(train));
 }
 
-async function train(context: Context, options: TrainOptions, operands: string[]): Promise<void> {
+async function train(context: Context, options: TrainOptions): Promise<void> {
   const { output, signal } = context;
-  checkUsage(options, operands);
-  const backend = chooseBackend(options, output);
+  checkUsage(options);
+  const backend = await chooseBackend(options, output);
   const dataset = options.dataset ?? DEFAULTS.dataset;
   const data = await loadForCommand(context, { ...options, dataset });
   signal.throwIfAborted();
@@ -152,19 +150,14 @@ async function train(context: Context, options: TrainOptions, operands: string[]
       `Test accuracy ${style.strong(percent(test.accuracy ?? Number.NaN))}, loss ${loss(test.loss)}, on ${plural(test.count, 'image')}`,
     );
     output.say(`Trained in ${duration(history.trainSeconds)}. The model is in ${options.out}.`);
-    output.say(style.faint(`Next: mnist-train evaluate ${shellWord(options.out)}${dataFlags(options)}`));
+    output.say(style.faint(`Next: npx mnist-train evaluate ${shellWord(options.out)}${dataFlags(options)}`));
   } finally {
     model.dispose();
   }
 }
 
-/** What single values cannot tell: operands that belong nowhere, options that contradict each other. */
-function checkUsage(options: TrainOptions, operands: string[]): void {
-  if (operands.length > 0) {
-    throw new UsageError(
-      `Expected one of train, download, evaluate, predict, bench, info for the command, received "${operands[0]}".`,
-    );
-  }
+/** What single values cannot tell: options that contradict each other, a place that cannot be written to. */
+function checkUsage(options: TrainOptions): void {
   if (options.momentum !== undefined && options.optimizer !== 'sgd') {
     throw new UsageError(
       `Expected --optimizer sgd with --momentum, received ${options.optimizer}. Leave --momentum out.`,

@@ -14,11 +14,12 @@ export class DownloadBar {
 
   update({ file, source, receivedBytes, totalBytes }: DownloadProgress): void {
     this.#progress ??= this.#output.progress({
-      text: '{file}  {received} of {total}  {source}',
-      textWidth: 68,
+      // Not {total}: cli-progress has a value of that name, the number as it is.
+      text: '{file}  {received} of {size}  {source}',
+      textWidth: file.length + source.length + '  999.9 MB of 999.9 MB  '.length,
       total: totalBytes,
     });
-    const values = { file, source, received: bytes(receivedBytes), total: bytes(totalBytes) };
+    const values = { file, source, received: bytes(receivedBytes), size: bytes(totalBytes) };
     this.#progress.update(Math.min(receivedBytes, totalBytes), values, totalBytes);
   }
 

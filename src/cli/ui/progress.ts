@@ -1,4 +1,7 @@
-import { Presets, SingleBar } from 'cli-progress';
+import { createRequire } from 'node:module';
+import type { SingleBar } from 'cli-progress';
+
+const require = createRequire(import.meta.url);
 
 export interface ProgressLayout {
   /** Behind the bar; {name} stands for a value given to `update`. */
@@ -22,21 +25,7 @@ export class Progress {
 
   constructor(stream: NodeJS.WriteStream, layout: ProgressLayout, visible: boolean) {
     this.#total = layout.total;
-    this.#bar = visible
-      ? new SingleBar(
-          {
-            stream,
-            format: `{bar}  ${layout.text}`,
-            barsize: Math.max(8, Math.min(40, (stream.columns ?? 80) - layout.textWidth - 3)),
-            fps: 10,
-            hideCursor: true,
-            clearOnComplete: true,
-            // Signals are the program's own business (see interrupt.ts); it stops the bar whichever way it ends.
-            gracefulExit: false,
-          },
-          Presets.shades_classic,
-        )
-      : null;
+    this.#bar = visible ? createBar(stream, layout) : null;
   }
 
   update(value: number, values: Record<string, string>, total = this.#total): void {
@@ -70,4 +59,22 @@ export class Progress {
     this.hide();
     this.#stopped = true;
   }
+}
+
+function createBar(stream: NodeJS.WriteStream, layout: ProgressLayout): SingleBar {
+  // Loaded here: most commands show no bar, and none does in a pipe.
+  const { Presets, SingleBar } = require('cli-progress') as typeof import('cli-progress');
+  return new SingleBar(
+    {
+      stream,
+      format: `{bar}  ${layout.text}`,
+      barsize: Math.max(8, Math.min(40, (stream.columns ?? 80) - layout.textWidth - 3)),
+      fps: 10,
+      hideCursor: true,
+      clearOnComplete: true,
+      // Signals are the program's own business (see interrupt.ts); it stops the bar whichever way it ends.
+      gracefulExit: false,
+    },
+    Presets.shades_classic,
+  );
 }

@@ -1,0 +1,229 @@
+// Micro-benchmarks of single operations, on the shapes of a 784-128-10 training step at batch 128: every instruction set
+// of the native backend with one thread, and TypeScript.
+//
+//   npm run bench                       all of them
+//   npm run bench -- adam               those with "adam" in their name
+import { Bench } from 'tinybench';
+import { createNativeBackend, nativeInstructionSets } from '../dist/backends/native/backend.js';
+import { selectBackend } from '../dist/backends/select.js';
+import { syntheticImages } from '../dist/cli/bench/data.js';
+import { ProgramBuilder } from '../dist/program/builder.js';
+
+const ROWS = 128;
+/** Operations per call: crossing into the backend is not what is measured here. */
+const STEPS = { native: 64, js: 4 };
+const MILLISECONDS = 200;
+
+const [filter = ''] = process.argv.slice(2);
+const backends = [...nativeInstructionSets().map((isa) => createNativeBackend({ isa })), selectBackend('js')];
+
+for (const { name, declare } of cases()) {
+  if (!name.includes(filter)) continue;
+  const opened = backends.map((backend) => open(backend, declare));
+  try {
+    const bench = new Bench({ time: MILLISECONDS, warmupTime: MILLISECONDS / 4 });
+    for (const { title, run } of opened) bench.add(title, run);
+    await bench.run();
+    console.log(`\n${name}`);
+    const medians = bench.tasks.map(({ result }, index) => medianOf(result) / opened[index].steps);
+    for (const [index, { title }] of opened.entries()) {
+      const ratio = (medians[0] / medians[index]).toPrecision(3);
+      const { rme, samplesCount } = bench.tasks[index].result.latency;
+      console.log(
+        `  ${title.padEnd(16)}${`${(medians[index] * 1000).toPrecision(4)} µs`.padStart(12)}` +
+          `${`± ${rme.toFixed(1)} %`.padStart(10)}${String(samplesCount).padStart(7)} samples${ratio.padStart(9)}`,
+      );
+    }
+  } finally {
+    for (const { session } of opened) session.dispose();
+  }
+}
+
+/** Milliseconds; throws what the work threw. */
+function medianOf(result) {
+  if (result.state !== 'completed') throw result.error ?? new Error(`The benchmark ended as ${result.state}.`);
+  return result.latency.p50;
+}
+
+/** Opens a program of one operation, its buffers filled, to be run `steps` times a call. */
+function open(backend, declare) {
+  const builder = new ProgramBuilder().section('train', ROWS);
+  const { op, values = {}, scalars = [], data = null } = declare(builder);
+  builder.add(op);
+  const session = backend.open(builder.build(), { threads: 1 });
+  for (const [buffer, content] of Object.entries(values)) session.write(buffer, content);
+  const steps = STEPS[backend.name];
+  const bound = data && backend.bind(data);
+  const order = Uint32Array.from({ length: steps * ROWS }, (_, index) => (data ? index % data.count : 0));
+  const rows = Float32Array.from({ length: scalars.length * steps }, (_, index) => scalars[index % scalars.length]);
+  const plan = { batchSize: ROWS, scalars: rows };
+  return {
+    title: backend.isa ?? 'TypeScript',
+    steps,
+    session,
+    run: async () => {
+      await session.run('train', bound, order, plan);
+    },
+  };
+}
+
+/** Values without a zero among them, from -1 to 1. */
+function ramp(size) {
+  return Float32Array.from({ length: size }, (_, index) => ((index * 37) % 101) / 50 - 1 + 1 / 128);
+}
+
+/** As sparse as MNIST's images: 81 % zeros. */
+function pixels(rows) {
+  return Float32Array.from(syntheticImages(rows).inputs, (value) => value / 255);
+}
+
+function cases() {
+  return [
+    {
+      name: `gather ${ROWS} images`,
+      declare: (builder) => ({
+        op: { op: 'gather', source: 'inputs', output: builder.batched('output', [784]) },
+        data: syntheticImages(8 * ROWS),
+      }),
+    },
+    dense(784, 128, 'relu', pixels(ROWS), 'sparse'),
+    dense(784, 128, 'relu', ramp(ROWS * 784), 'without zeros'),
+    dense(128, 10, 'linear', ramp(ROWS * 128), 'without zeros'),
+    denseBackward(784, 128, pixels(ROWS), 'sparse', false),
+    denseBackward(784, 128, ramp(ROWS * 784), 'without zeros', false),
+    denseBackward(128, 10, ramp(ROWS * 128), 'with dInput', true),
+    ...['relu', 'sigmoid', 'tanh', 'gelu'].flatMap((activation) => [
+      forwardActivation(activation),
+      backwardActivation(activation),
+    ]),
+    softmax(),
+    crossEntropy(),
+    sgd(),
+    adam(),
+  ];
+}
+
+function dense(inputs, units, activation, input, what) {
+  return {
+    name: `dense ${ROWS}x${inputs} to ${units}, ${activation}, input ${what}`,
+    declare: (builder) => {
+      const op = {
+        op: 'dense',
+        input: builder.batched('input', [inputs]),
+        weights: builder.persistent('weights', 'parameter', [inputs, units]),
+        bias: builder.persistent('bias', 'parameter', [units]),
+        output: builder.batched('output', [units]),
+        activation,
+        negativeSlope: 0,
+      };
+      return { op, values: { [op.input]: input, weights: ramp(inputs * units), bias: ramp(units) } };
+    },
+  };
+}
+
+function denseBackward(inputs, units, input, what, wantsInput) {
+  return {
+    name: `denseBackward ${ROWS}x${inputs} to ${units}, ${what}`,
+    declare: (builder) => {
+      const op = {
+        op: 'denseBackward',
+        input: builder.batched('input', [inputs]),
+        weights: builder.persistent('weights', 'parameter', [inputs, units]),
+        dOutput: builder.batched('dOutput', [units]),
+        dWeights: builder.fixed('dWeights', [inputs, units], 'gradient'),
+        dBias: builder.fixed('dBias', [units], 'gradient'),
+        dInput: wantsInput ? builder.batched('dInput', [inputs]) : null,
+        update: false,
+      };
+      return { op, values: { [op.input]: input, weights: ramp(inputs * units), [op.dOutput]: ramp(ROWS * units) } };
+    },
+  };
+}
+
+function forwardActivation(activation) {
+  return {
+    name: `activation ${activation} ${ROWS}x128`,
+    declare: (builder) => {
+      const [input, output] = [builder.batched('input', [128]), builder.batched('output', [128])];
+      const op = { op: 'activation', input, output, activation, negativeSlope: 0 };
+      return { op, values: { [input]: ramp(ROWS * 128) } };
+    },
+  };
+}
+
+function backwardActivation(activation) {
+  return {
+    name: `activationBackward ${activation} ${ROWS}x128`,
+    declare: (builder) => {
+      const [reference, dOutput] = [builder.batched('reference', [128]), builder.batched('dOutput', [128])];
+      const dInput = builder.batched('dInput', [128]);
+      const op = { op: 'activationBackward', reference, dOutput, dInput, activation, negativeSlope: 0 };
+      return { op, values: { [reference]: ramp(ROWS * 128), [dOutput]: ramp(ROWS * 128) } };
+    },
+  };
+}
+
+function softmax() {
+  return {
+    name: `softmax ${ROWS}x10`,
+    declare: (builder) => {
+      const [input, output] = [builder.batched('input', [10]), builder.batched('output', [10])];
+      return { op: { op: 'softmax', input, output }, values: { [input]: ramp(ROWS * 10) } };
+    },
+  };
+}
+
+function crossEntropy() {
+  return {
+    name: `softmaxCrossEntropy ${ROWS}x10`,
+    declare: (builder) => {
+      const logits = builder.batched('logits', [10]);
+      const targets = builder.batched('targets', [], 'activation', 'int32');
+      const dLogits = builder.batched('dLogits', [10]);
+      const op = { op: 'softmaxCrossEntropy', logits, targets, dLogits, labelSmoothing: 0 };
+      const classes = Float32Array.from({ length: ROWS }, (_, row) => row % 10);
+      return { op, values: { [logits]: ramp(ROWS * 10), [targets]: classes } };
+    },
+  };
+}
+
+function sgd() {
+  return {
+    name: 'sgd 784x128, Nesterov',
+    declare: (builder) => {
+      const op = {
+        op: 'sgd',
+        parameter: builder.persistent('weights', 'parameter', [784, 128]),
+        gradient: builder.fixed('gradient', [784, 128], 'gradient'),
+        velocity: builder.persistent('velocity', 'slot', [784, 128]),
+        learningRate: builder.scalar('learningRate'),
+        momentum: 0.9,
+        nesterov: true,
+        weightDecay: 0,
+      };
+      return { op, values: { weights: ramp(784 * 128), [op.gradient]: ramp(784 * 128) }, scalars: [1e-6] };
+    },
+  };
+}
+
+function adam() {
+  return {
+    name: 'adam 784x128',
+    declare: (builder) => {
+      const op = {
+        op: 'adam',
+        parameter: builder.persistent('weights', 'parameter', [784, 128]),
+        gradient: builder.fixed('gradient', [784, 128], 'gradient'),
+        firstMoment: builder.persistent('firstMoment', 'slot', [784, 128]),
+        secondMoment: builder.persistent('secondMoment', 'slot', [784, 128]),
+        beta1: 0.9,
+        beta2: 0.999,
+        epsilon: 1e-7,
+        stepSize: builder.scalar('stepSize'),
+        correction: builder.scalar('correction'),
+        decay: builder.scalar('decay'),
+      };
+      return { op, values: { weights: ramp(784 * 128), [op.gradient]: ramp(784 * 128) }, scalars: [1e-6, 1, 1] };
+    },
+  };
+}
