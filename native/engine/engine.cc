@@ -166,6 +166,7 @@ struct Engine::Advance {
   Run* run;
   const Published& parameters;  // for evaluation
   Clock::time_point deadline;
+  bool together;
   bool stop[2];
 };
 
@@ -178,10 +179,41 @@ void Engine::advance(Run* run, double milliseconds) {
   }
   {
     const Published parameters(this);
-    Advance advance = {this, run, parameters, Clock::now() + duration, {false, false}};
-    team_->run(&Engine::advance_member, &advance);
+    Advance advance = {this,          run, parameters, Clock::now() + duration, team_->members() > 1 && teams_up(),
+                       {false, false}};
+    const Clock::time_point begin = Clock::now();
+    const size_t first = run->next_step, parks = team_->barrier.parks();
+    if (advance.together) {
+      team_->run(&Engine::advance_member, &advance);
+    } else {
+      advance_member(0, &advance);
+    }
+    const double steps = static_cast<double>(run->next_step - first);
+    if (steps > 0) {
+      const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+      watch_contention(advance.together, static_cast<double>(team_->barrier.parks() - parks) / steps, seconds / steps);
+    }
   }
   if (run->section == kTrainSection) publish();
+}
+
+void Engine::watch_contention(bool together, double parks_per_step, double seconds_per_step) {
+  constexpr double kContended = 0.5;  // parks per step of about eight barriers
+  constexpr size_t kFirstAlone = 4, kMostAlone = 64;
+  Contention& c = contention_;
+  if (team_->members() == 1) return;
+  if (together) {
+    c.team_seconds = seconds_per_step;
+    if (parks_per_step < kContended) {
+      c.next_alone = kFirstAlone;
+    } else {
+      c.alone_left = c.next_alone;
+      c.next_alone = c.next_alone * 2 < kMostAlone ? c.next_alone * 2 : kMostAlone;
+    }
+  } else {
+    // Large steps may be faster together even so.
+    c.alone_left = seconds_per_step > c.team_seconds ? 0 : c.alone_left - 1;
+  }
 }
 
 // One barrier a step besides those between ops: behind it, everybody knows whether to go on, and member 0 may sum what
@@ -193,7 +225,7 @@ void Engine::advance_member(size_t member, void* argument) {
   Run& run = *advance.run;
   const Section& section = engine.program_.sections[run.section];
   const size_t first = run.next_step;
-  Barrier& barrier = engine.team_->barrier;
+  Barrier* const barrier = advance.together ? &engine.team_->barrier : nullptr;
 
   StepContext context;
   context.program = &engine.program_;
@@ -204,15 +236,15 @@ void Engine::advance_member(size_t member, void* argument) {
   if (run.section == kEvaluateSection) context.regions[kParameters] = advance.parameters.data();
   context.data = run.data ? &run.data->view : nullptr;
   float* scratch = reinterpret_cast<float*>(engine.scratch_.data()) + member * engine.scratch_stride_;
-  const Slice slice = {member, engine.team_->members(), scratch};
+  const Slice slice = {member, advance.together ? engine.team_->members() : 1, scratch};
 
-  barrier.wait();  // everybody has read next_step
+  if (barrier) barrier->wait();  // everybody has read next_step
   for (size_t step = first;; step++) {
     if (member == 0) {
       const bool enough = step > first && Clock::now() >= advance.deadline;
       advance.stop[step & 1] = enough || step == run.steps || run.cancelled.load(std::memory_order_relaxed);
     }
-    barrier.wait();
+    if (barrier) barrier->wait();
     if (member == 0 && step > first) {
       const size_t rows = run.samples_until(step) - run.samples_until(step - 1);
       double loss = 0, correct = 0;
@@ -230,7 +262,7 @@ void Engine::advance_member(size_t member, void* argument) {
     context.rows = run.samples_until(step + 1) - begin;
     context.scalars = run.scalars.data() + step * engine.program_.scalars;
     context.metrics = engine.row_metrics_[step & 1].data();
-    run_ops(section, context, slice, &barrier);
+    run_ops(section, context, slice, barrier);
   }
 }
 

@@ -72,6 +72,8 @@ class Engine {
   // Runs steps for about so many milliseconds, at least one, and publishes the parameters after training. The calling
   // thread is the team's first member; one call at a time.
   void advance(Run* run, double milliseconds);
+  // Whether the next advance() will use the whole team; see Contention.
+  bool teams_up() const { return contention_.alone_left == 0; }
 
   // Runs the infer section over `rows` samples of pixels or floats (one of them is null). On the team, or alone on the
   // calling thread: the two may happen at the same time.
@@ -98,6 +100,7 @@ class Engine {
   static void advance_member(size_t member, void* argument);
   static void infer_member(size_t member, void* argument);
   void infer(const Inference& inference, Slice slice, Barrier* barrier);
+  void watch_contention(bool together, double parks_per_step, double seconds_per_step);
   bool open_lists();
   void choose_lists(const Inference& inference);
 
@@ -111,7 +114,16 @@ class Engine {
   std::vector<SparseBatch*> sparse_alone_;  // the same for infer_alone()
   AlignedMemory scratch_;                   // one stretch per member
   AlignedMemory scratch_alone_;
-  size_t scratch_stride_ = 0;               // floats
+  size_t scratch_stride_ = 0;  // floats
+  // When other programs want the cores, members wait at barriers for each other's time slices, and one thread alone is
+  // several times faster. So after a contended stretch the engine goes on alone for some stretches, for longer each
+  // time, before it tries the team again. Bits do not depend on it.
+  struct Contention {
+    size_t alone_left = 0;  // stretches
+    size_t next_alone = 4;
+    double team_seconds = 0;  // per step, in the last stretch of the team
+  };
+  Contention contention_;
   std::vector<RowMetrics> row_metrics_[2];  // of the even and the odd steps
   size_t memory_bytes_ = 0;
 

@@ -33,6 +33,7 @@ void WaitPoint::wait(Done done) {
   // Sequentially consistent, as are the changes that done() looks at: either wake() sees that somebody is parked, or
   // done() below sees the change.
   parked_.fetch_add(1);
+  parks_.fetch_add(1, std::memory_order_relaxed);
   condition_.wait(lock, done);
   parked_.fetch_sub(1);
 }

@@ -20,10 +20,13 @@ class WaitPoint {
   template <class Done>
   void wait(Done done);
   void wake();
+  // How often a thread has parked so far: next to never on an idle machine, at every other barrier on a busy one.
+  size_t parks() const { return parks_.load(std::memory_order_relaxed); }
 
  private:
   const int spins_;
   std::atomic<size_t> parked_{0};
+  std::atomic<size_t> parks_{0};
   std::mutex mutex_;
   std::condition_variable condition_;
 };
@@ -33,6 +36,7 @@ class Barrier {
  public:
   explicit Barrier(size_t members) : members_(members), point_(members) {}
   void wait();
+  size_t parks() const { return point_.parks(); }
 
  private:
   const size_t members_;
