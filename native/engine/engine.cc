@@ -60,23 +60,20 @@ bool SparseLists::allocate(size_t capacity, size_t columns, bool by_column) {
 bool Engine::open_lists() {
   const size_t count = program_.buffers.size();
   sparse_.assign(count, nullptr);
-  sparse_alone_.assign(count, nullptr);
-  const auto add = [&](size_t buffer, std::vector<SparseBatch*>* table) {
-    const Buffer& b = program_.buffers[buffer];
+  for (size_t i = 0; i < count; i++) {
+    const Buffer& b = program_.buffers[i];
+    if (!b.sparse || b.region == kInfer) continue;
     std::unique_ptr<SparseLists> lists(new (std::nothrow) SparseLists());
     if (!lists || !lists->allocate(b.rows, b.columns, b.region == kTrain)) return false;
-    (*table)[buffer] = &lists->batch;
+    sparse_[i] = &lists->batch;
     memory_bytes_ += lists->memory.size();
     lists_.push_back(std::move(lists));
-    return true;
-  };
-  for (size_t i = 0; i < count; i++) {
-    if (!program_.buffers[i].sparse) continue;
-    if (!add(i, &sparse_)) return false;
-    if (program_.buffers[i].region == kInfer && !add(i, &sparse_alone_)) return false;
   }
   return true;
 }
+
+Engine::Engine() = default;
+Engine::~Engine() = default;
 
 bool Engine::open(Program program, const KernelTable* kernels, size_t threads) {
   program_ = std::move(program);
@@ -85,19 +82,18 @@ bool Engine::open(Program program, const KernelTable* kernels, size_t threads) {
   if (!team_) return false;
   memory_bytes_ = 0;
   for (size_t region = 0; region < kRegionCount; region++) {
+    if (region == kInfer) continue;  // each lane has its own
     if (!regions_[region].allocate(program_.region_sizes[region])) return false;
     memory_bytes_ += program_.region_sizes[region];
   }
   // A stretch of scratch memory ends on a cache line of its own, so that threads do not share one.
   scratch_stride_ = rounded_up(program_.scratch_floats, 16);
-  if (!infer_alone_.allocate(program_.region_sizes[kInfer])) return false;
   if (!scratch_.allocate(scratch_stride_ * threads * sizeof(float))) return false;
-  if (!scratch_alone_.allocate(scratch_stride_ * sizeof(float))) return false;
-  memory_bytes_ += infer_alone_.size() + scratch_.size() + scratch_alone_.size() + program_.region_sizes[kParameters];
+  memory_bytes_ += scratch_.size() + program_.region_sizes[kParameters];
   const size_t train = program_.sections[kTrainSection].capacity;
   const size_t evaluate = program_.sections[kEvaluateSection].capacity;
   for (auto& metrics : row_metrics_) metrics.assign(train > evaluate ? train : evaluate, RowMetrics{0, 0});
-  return open_lists() && publish();
+  return open_lists() && open_lanes() && publish();
 }
 
 char* Engine::data_of(const Buffer& buffer) {
@@ -266,75 +262,105 @@ void Engine::advance_member(size_t member, void* argument) {
   }
 }
 
+// What one thread needs to infer by itself: the infer section's memory and, for a sparse input, its lists.
+struct Engine::Lane {
+  AlignedMemory memory, scratch;
+  SparseLists lists;
+  std::vector<SparseBatch*> sparse;  // by buffer
+
+  bool open(const Program& program) {
+    const Section& section = program.sections[kInferSection];
+    sparse.assign(program.buffers.size(), nullptr);
+    if (!memory.allocate(program.region_sizes[kInfer])) return false;
+    if (!scratch.allocate(program.scratch_floats * sizeof(float))) return false;
+    const Buffer& input = program.buffers[static_cast<size_t>(section.input)];
+    if (!input.sparse) return true;
+    sparse[static_cast<size_t>(section.input)] = &lists.batch;
+    return lists.allocate(input.rows, input.columns, false);
+  }
+  size_t bytes() const { return memory.size() + scratch.size() + lists.memory.size(); }
+};
+
+bool Engine::open_lanes() {
+  if (!program_.sections[kInferSection].present) return true;
+  for (size_t i = 0; i <= team_->members(); i++) {
+    lanes_.emplace_back(new (std::nothrow) Lane());
+    if (!lanes_.back() || !lanes_.back()->open(program_)) return false;
+    memory_bytes_ += lanes_.back()->bytes();
+  }
+  return true;
+}
+
 struct Engine::Inference {
   Engine* engine;
   const uint8_t* bytes;
   const float* floats;
-  size_t rows;
+  size_t rows, chunk_rows;
   float* output;
-  char* memory;  // the infer region
-  SparseBatch* const* sparse;
   const Published& parameters;
+  bool as_lists;
+  std::atomic<size_t> next_row;
 };
 
-// Decides for a whole inference whether the input goes as lists.
-void Engine::choose_lists(const Inference& inference) {
-  const int input = program_.sections[kInferSection].input;
-  SparseBatch* const batch = inference.sparse[input];
-  if (!batch) return;
-  batch->active = worth_lists(inference.bytes, inference.floats, inference.rows, batch->columns);
-}
-
-void Engine::infer(const Inference& inference, Slice slice, Barrier* barrier) {
+// Takes chunks of samples until there are none left. Members do not wait for each other: samples are independent, and
+// who computes which one changes no bit.
+void Engine::infer_in_lane(Inference* inference, Lane* lane) {
   const Section& section = program_.sections[kInferSection];
+  const size_t input_index = static_cast<size_t>(section.input);
   StepContext context = {};
   context.program = &program_;
   context.section = &section;
-  context.sparse = inference.sparse;
   context.kernels = kernels_;
-  context.regions[kParameters] = inference.parameters.data();
-  context.regions[kInfer] = inference.memory;
-  const Buffer& input = context.buffer(section.input);
-  const Buffer& output = context.buffer(section.output);
-  float* const staged = context.pointer<float>(section.input);
-  const float* const answer = context.pointer<float>(section.output);
-  SparseBatch* const batch = inference.sparse[section.input];
-  for (size_t begin = 0; begin < inference.rows; begin += section.capacity) {
-    const size_t rows = inference.rows - begin < section.capacity ? inference.rows - begin : section.capacity;
-    context.rows = rows;
-    const uint8_t* bytes = inference.bytes ? inference.bytes + begin * input.columns : nullptr;
-    const float* floats = inference.floats ? inference.floats + begin * input.columns : nullptr;
-    kernels_->gather({bytes, floats, nullptr, staged, batch, rows, input.columns}, slice);
-    if (barrier) barrier->wait();
-    run_ops(section, context, slice, barrier);
-    if (barrier) barrier->wait();
-    if (slice.part == 0) {
-      memcpy(inference.output + begin * output.columns, answer, rows * output.columns * sizeof(float));
-    }
-    if (barrier) barrier->wait();
+  context.regions[kParameters] = inference->parameters.data();
+  context.regions[kInfer] = lane->memory.data();
+  context.sparse = lane->sparse.data();
+  SparseBatch* const batch = lane->sparse[input_index];
+  if (batch) batch->active = inference->as_lists;
+  const Slice slice = {0, 1, reinterpret_cast<float*>(lane->scratch.data())};
+  const size_t columns = program_.buffers[input_index].columns;
+  const size_t output_columns = context.buffer(section.output).columns;
+  for (;;) {
+    const size_t begin = inference->next_row.fetch_add(inference->chunk_rows, std::memory_order_relaxed);
+    if (begin >= inference->rows) return;
+    const size_t left = inference->rows - begin;
+    context.rows = left < inference->chunk_rows ? left : inference->chunk_rows;
+    const uint8_t* bytes = inference->bytes ? inference->bytes + begin * columns : nullptr;
+    const float* floats = inference->floats ? inference->floats + begin * columns : nullptr;
+    kernels_->gather({bytes, floats, nullptr, context.pointer<float>(section.input), batch, context.rows, columns},
+                     slice);
+    run_ops(section, context, slice, nullptr);
+    memcpy(inference->output + begin * output_columns, context.pointer<float>(section.output),
+           context.rows * output_columns * sizeof(float));
   }
 }
 
 void Engine::infer_member(size_t member, void* argument) {
-  const Inference& inference = *static_cast<Inference*>(argument);
-  Engine& engine = *inference.engine;
-  float* scratch = reinterpret_cast<float*>(engine.scratch_.data()) + member * engine.scratch_stride_;
-  engine.infer(inference, {member, engine.team_->members(), scratch}, &engine.team_->barrier);
+  Inference* const inference = static_cast<Inference*>(argument);
+  inference->engine->infer_in_lane(inference, inference->engine->lanes_[member].get());
 }
 
 void Engine::infer_on_team(const uint8_t* bytes, const float* floats, size_t rows, float* output) {
+  constexpr size_t kLeastRows = 16, kChunksPerMember = 4;
   const Published parameters(this);
-  Inference inference = {this, bytes, floats, rows, output, regions_[kInfer].data(), sparse_.data(), parameters};
-  choose_lists(inference);
+  const size_t capacity = program_.sections[kInferSection].capacity;
+  const size_t share = rows / (kChunksPerMember * team_->members()) + 1;
+  const size_t wanted = share > kLeastRows ? share : kLeastRows;
+  const bool as_lists = worth_lists(bytes, floats, rows, input_columns());
+  Inference inference = {this,   bytes,      floats,   rows, wanted < capacity ? wanted : capacity,
+                         output, parameters, as_lists, {0}};
   team_->run(&Engine::infer_member, &inference);
 }
 
 void Engine::infer_alone(const uint8_t* bytes, const float* floats, size_t rows, float* output) {
   const Published parameters(this);
-  const Inference inference = {this,      bytes, floats, rows, output, infer_alone_.data(), sparse_alone_.data(),
-                               parameters};
-  choose_lists(inference);
-  infer(inference, {0, 1, reinterpret_cast<float*>(scratch_alone_.data())}, nullptr);
+  const size_t capacity = program_.sections[kInferSection].capacity;
+  const bool as_lists = worth_lists(bytes, floats, rows, input_columns());
+  Inference inference = {this, bytes, floats, rows, capacity, output, parameters, as_lists, {0}};
+  infer_in_lane(&inference, lanes_.back().get());
+}
+
+size_t Engine::input_columns() const {
+  return program_.buffers[static_cast<size_t>(program_.sections[kInferSection].input)].columns;
 }
 
 }  // namespace mnist_train

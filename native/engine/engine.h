@@ -54,6 +54,8 @@ struct Run {
 
 class Engine {
  public:
+  Engine();
+  ~Engine();
   // `program` has passed parse_program(). False when there is not enough memory.
   bool open(Program program, const KernelTable* kernels, size_t threads);
 
@@ -95,26 +97,26 @@ class Engine {
     Engine* const engine_;
     std::shared_ptr<AlignedMemory> block_;
   };
+  struct Lane;
   struct Inference;
   struct Advance;
   static void advance_member(size_t member, void* argument);
   static void infer_member(size_t member, void* argument);
-  void infer(const Inference& inference, Slice slice, Barrier* barrier);
+  void infer_in_lane(Inference* inference, Lane* lane);
   void watch_contention(bool together, double parks_per_step, double seconds_per_step);
   bool open_lists();
-  void choose_lists(const Inference& inference);
+  bool open_lanes();
+  size_t input_columns() const;
 
   Program program_;
   const KernelTable* kernels_ = nullptr;
   std::unique_ptr<ThreadTeam> team_;
   AlignedMemory regions_[kRegionCount];
-  AlignedMemory infer_alone_;
   std::vector<std::unique_ptr<SparseLists>> lists_;
-  std::vector<SparseBatch*> sparse_;        // by buffer, for the team; null for those that are not sparse
-  std::vector<SparseBatch*> sparse_alone_;  // the same for infer_alone()
-  AlignedMemory scratch_;                   // one stretch per member
-  AlignedMemory scratch_alone_;
-  size_t scratch_stride_ = 0;  // floats
+  std::vector<SparseBatch*> sparse_;  // by buffer of training and evaluation; null for those that are not sparse
+  std::vector<std::unique_ptr<Lane>> lanes_;  // one per member, and one for infer_alone()
+  AlignedMemory scratch_;                     // one stretch per member
+  size_t scratch_stride_ = 0;                 // floats
   // When other programs want the cores, members wait at barriers for each other's time slices, and one thread alone is
   // several times faster. So after a contended stretch the engine goes on alone for some stretches, for longer each
   // time, before it tries the team again. Bits do not depend on it.

@@ -3,11 +3,8 @@
 #define MNIST_TRAIN_ENGINE_MEMORY_H_
 
 #include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
-#if defined(_MSC_VER)
-#include <malloc.h>
-#endif
 
 namespace mnist_train {
 
@@ -24,16 +21,12 @@ class AlignedMemory {
   bool allocate(size_t bytes) {
     release();
     if (bytes > static_cast<size_t>(-1) - kAlignment) return false;
-    const size_t rounded = (bytes + kAlignment - 1) / kAlignment * kAlignment + (bytes == 0 ? kAlignment : 0);
-#if defined(_MSC_VER)
-    data_ = static_cast<char*>(_aligned_malloc(rounded, kAlignment));
-#else
-    void* data = nullptr;
-    if (posix_memalign(&data, kAlignment, rounded) != 0) data = nullptr;
-    data_ = static_cast<char*>(data);
-#endif
-    if (data_ == nullptr) return false;
-    memset(data_, 0, rounded);
+    // calloc leaves large blocks to the system, which hands out zeroed pages when they are first touched: memory that a
+    // program never needs, such as lists for prediction while it trains, costs nothing.
+    block_ = calloc(bytes + kAlignment, 1);
+    if (block_ == nullptr) return false;
+    const uintptr_t address = reinterpret_cast<uintptr_t>(block_);
+    data_ = reinterpret_cast<char*>((address + kAlignment - 1) / kAlignment * kAlignment);
     size_ = bytes;
     return true;
   }
@@ -43,15 +36,13 @@ class AlignedMemory {
 
  private:
   void release() {
-#if defined(_MSC_VER)
-    _aligned_free(data_);
-#else
-    free(data_);
-#endif
+    free(block_);
+    block_ = nullptr;
     data_ = nullptr;
     size_ = 0;
   }
 
+  void* block_ = nullptr;
   char* data_ = nullptr;
   size_t size_ = 0;
 };

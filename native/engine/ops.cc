@@ -106,7 +106,7 @@ void run_matmul(const StepContext& c, const Op& op, Slice slice) {
 }
 
 size_t scratch_matmul(const Program& program, const Op& op) {
-  return op.values[1] != 0 ? scratch_floats(extents_of_matmul(program, op).k.size) : 0;
+  return scratch_floats(extents_of_matmul(program, op).k.size);
 }
 
 // dense: input, weights, bias? -> output; activation, negativeSlope
@@ -127,6 +127,8 @@ void run_dense(const StepContext& c, const Op& op, Slice slice) {
                     weights.columns, activation_of(op.values[0]), static_cast<float>(op.values[1])},
                    slice);
 }
+
+size_t scratch_dense(const Program& program, const Op& op) { return scratch_floats(buffer_of(program, op, 1).rows); }
 
 // activation: input -> output; activation, negativeSlope
 
@@ -317,7 +319,8 @@ void run_dense_backward(const StepContext& c, const Op& op, Slice slice) {
 }
 
 size_t scratch_dense_backward(const Program& program, const Op& op) {
-  return absent(op, 5) ? 0 : scratch_floats(buffer_of(program, op, 1).columns);
+  const size_t rows = buffer_of(program, op, 0).rows, units = buffer_of(program, op, 1).columns;
+  return scratch_floats(rows > units ? rows : units);
 }
 
 void run_column_lists(const StepContext& c, const Op& op, Slice slice) {
@@ -329,7 +332,7 @@ void run_column_lists(const StepContext& c, const Op& op, Slice slice) {
 const OpKind kOpKinds[] = {
     {"gather", "vw", check_gather, run_gather, nullptr, true, 0},
     {"matmul", "rrwvv", check_matmul, run_matmul, scratch_matmul, false, -1},
-    {"dense", "rrRwvv", check_dense, run_dense, nullptr, false, 0},
+    {"dense", "rrRwvv", check_dense, run_dense, scratch_dense, false, 0},
     {"denseBackward", "rrrWWWv", check_dense_backward, run_dense_backward, scratch_dense_backward, false, 0},
     {"activation", "rwvv", check_activation_op, run_activation, nullptr, false, -1},
     {"activationBackward", "rrwvv", check_activation_backward, run_activation_backward, nullptr, false, -1},
