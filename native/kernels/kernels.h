@@ -197,9 +197,11 @@ struct KernelTable {
   double (*multiply_adds)(size_t rounds, float* sums);  // see peak-inl.h
 };
 
-// The floats of scratch memory that a part needs for matrix products of this depth: one panel of transposed b.
+// The floats of scratch memory that a part needs for matrix products of this depth: one panel of b, or of a block of
+// its depth when it is deeper. The greatest panel is a quarter of a 1 MB second-level cache.
 constexpr size_t kPanelColumns = 64;
-constexpr size_t scratch_floats(size_t depth) { return depth * kPanelColumns; }
+constexpr size_t kPanelDepth = 1024;
+constexpr size_t scratch_floats(size_t depth) { return (depth < kPanelDepth ? depth : kPanelDepth) * kPanelColumns; }
 
 }  // namespace mnist_train
 

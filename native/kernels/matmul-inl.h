@@ -1,9 +1,13 @@
 // Matrix products: every output element is one chain of fused multiply-adds in increasing depth, from a start value.
 //
 // One tile kernel serves all layouts. a is read by broadcasts, so any row and depth stride will do (a transposed a only
-// swaps them). b is read by vectors along its rows; a transposed b is first copied, block by block, into a panel. A
-// tile is kTileRows[vectors - 1] rows by `vectors` vectors of columns; 12 to 24 independent chains hide the latency of
-// the multiply-add. The last vector of a ragged row is loaded and stored in part: there is no scalar remainder loop.
+// swaps them). b is read by vectors along its rows. A tile is kTileRows[vectors - 1] rows by `vectors` vectors of
+// columns; 12 to 24 independent chains hide the latency of the multiply-add. The last vector of a ragged row is loaded
+// and stored in part: there is no scalar remainder loop.
+//
+// Around it, blocks of columns as wide as a tile. A block of b is copied into a panel, whose rows follow each other,
+// when b is stored transposed, or when so many rows use it that the copy costs less than cache misses at b's stride
+// would. A product narrower than a vector is computed as its transpose, with vectors along the rows of a.
 #ifndef MNIST_TRAIN_KERNELS_MATMUL_INL_H_
 #define MNIST_TRAIN_KERNELS_MATMUL_INL_H_
 
@@ -14,6 +18,23 @@
 namespace mnist_train {
 namespace MNIST_TRAIN_ISA {
 namespace {
+
+// gcc keeps the accumulators of some tiles in memory unless it is told to unroll their loops.
+#if defined(__clang__)
+#define MNIST_TRAIN_UNROLL _Pragma("clang loop unroll(full)")
+#elif defined(__GNUC__)
+#define MNIST_TRAIN_UNROLL _Pragma("GCC unroll 16")
+#else
+#define MNIST_TRAIN_UNROLL
+#endif
+
+constexpr size_t kBlockColumns = kTileVecs * kLanes;
+static_assert(kBlockColumns <= kPanelColumns, "a panel holds one block of columns");
+
+// The most columns of a product that is computed as its transpose.
+constexpr size_t kNarrow = 16;
+
+inline size_t vectors_for(size_t columns) { return (columns + kLanes - 1) / kLanes; }
 
 struct Operand {
   const float* data;
@@ -27,69 +48,76 @@ struct Epilogue {
   float negative_slope;
 };
 
+// Strides of a and b are in bytes: of those in floats gcc would make a second copy of each loop, for a stride of one.
 struct Tile {
-  const float* a;  // the tile's first row
+  const float* a;  // the first row
   size_t a_row, a_depth;
-  const float* b;  // the tile's first column
+  const float* b;  // the first column
   size_t b_depth;
   float* c;
   size_t c_row;
   size_t depth;
-  size_t tail;        // lanes of the last vector: 1 to kLanes
-  const float* bias;  // at the tile's first column, or null
+  size_t tail;         // lanes of the last vector: 1 to kLanes
+  const float* start;  // whole vectors, the same for every row; null: the chains go on from what c holds
 };
 
+inline const float* step(const float* p, size_t bytes) {
+  return reinterpret_cast<const float*>(reinterpret_cast<const char*>(p) + bytes);
+}
+
+inline Vec load_tail(const float* p, bool partial, size_t lanes) { return partial ? load_partial(p, lanes) : load(p); }
+
+// `count` tiles, one below the other.
 template <int kRows, int kVecs, bool kTail>
-void multiply_tile(const Tile& tile) {
-  Vec start[kVecs];
-  for (int j = 0; j < kVecs; j++) {
-    start[j] = zero();
-    if (tile.bias) {
-      const float* p = tile.bias + j * kLanes;
-      // The addition turns -0 into +0, so that skipped zeros cannot show.
-      start[j] = add(kTail && j == kVecs - 1 ? load_partial(p, tile.tail) : load(p), zero());
-    }
-  }
-  Vec acc[kRows][kVecs];
-  for (int i = 0; i < kRows; i++) {
-    for (int j = 0; j < kVecs; j++) acc[i][j] = start[j];
-  }
-  const float* a = tile.a;
-  const float* b = tile.b;
-  const size_t a_row = tile.a_row;
-  for (size_t k = tile.depth; k > 0; k--) {
-    Vec columns[kVecs];
-    for (int j = 0; j < kVecs; j++) {
-      columns[j] = kTail && j == kVecs - 1 ? load_partial(b + j * kLanes, tile.tail) : load(b + j * kLanes);
-    }
+void multiply_tiles(const Tile& tile, size_t count) {
+  const size_t start_row = tile.start ? 0 : tile.c_row;
+  const float* first = tile.a;
+  float* c = tile.c;
+  for (; count > 0; count--) {
+    const float* start = tile.start ? tile.start : c;
+    Vec acc[kRows][kVecs];
+    MNIST_TRAIN_UNROLL
     for (int i = 0; i < kRows; i++) {
-      const Vec factor = set1(a[i * a_row]);
-      for (int j = 0; j < kVecs; j++) acc[i][j] = fma(factor, columns[j], acc[i][j]);
+      for (int j = 0; j < kVecs; j++) acc[i][j] = load_tail(start + j * kLanes, kTail && j == kVecs - 1, tile.tail);
+      start += start_row;
     }
-    a += tile.a_depth;
-    b += tile.b_depth;
-  }
-  for (int i = 0; i < kRows; i++) {
-    for (int j = 0; j < kVecs; j++) {
-      float* p = tile.c + i * tile.c_row + j * kLanes;
-      if (kTail && j == kVecs - 1) {
-        store_partial(p, acc[i][j], tile.tail);
-      } else {
-        store(p, acc[i][j]);
+    const float* a = first;
+    const float* b = tile.b;
+    for (size_t k = tile.depth; k > 0; k--) {
+      Vec columns[kVecs];
+      for (int j = 0; j < kVecs; j++) columns[j] = load_tail(b + j * kLanes, kTail && j == kVecs - 1, tile.tail);
+      MNIST_TRAIN_UNROLL
+      for (int i = 0; i < kRows; i++) {
+        const Vec factor = set1(*step(a, i * tile.a_row));
+        for (int j = 0; j < kVecs; j++) acc[i][j] = fma(factor, columns[j], acc[i][j]);
       }
+      a = step(a, tile.a_depth);
+      b = step(b, tile.b_depth);
     }
+    MNIST_TRAIN_UNROLL
+    for (int i = 0; i < kRows; i++) {
+      for (int j = 0; j < kVecs; j++) {
+        if (kTail && j == kVecs - 1) {
+          store_partial(c + j * kLanes, acc[i][j], tile.tail);
+        } else {
+          store(c + j * kLanes, acc[i][j]);
+        }
+      }
+      c += tile.c_row;
+    }
+    first = step(first, kRows * tile.a_row);
   }
 }
 
-using TileFunction = void (*)(const Tile&);
+using TileFunction = void (*)(const Tile&, size_t);
 
-// The tile kernel for a number of rows: tiles of every height up to kTileRows exist, for the last rows of a matrix.
+// The tile kernel for a number of rows: tiles of every height up to kTileRows exist.
 template <int kRows, int kVecs, bool kTail>
 TileFunction tile_of_height(size_t rows) {
   if constexpr (kRows == 1) {
-    return multiply_tile<1, kVecs, kTail>;
+    return multiply_tiles<1, kVecs, kTail>;
   } else {
-    return rows == kRows ? multiply_tile<kRows, kVecs, kTail> : tile_of_height<kRows - 1, kVecs, kTail>(rows);
+    return rows == kRows ? multiply_tiles<kRows, kVecs, kTail> : tile_of_height<kRows - 1, kVecs, kTail>(rows);
   }
 }
 
@@ -102,68 +130,153 @@ TileFunction tile_function(size_t vecs, size_t rows, bool tail) {
   return tail ? tile_of_height<kRows, kVecs, true>(rows) : tile_of_height<kRows, kVecs, false>(rows);
 }
 
-// Applies the activation to a tile that was just stored and is still in the first cache level. Not part of the tile
+// All rows of a block of columns, in tiles whose heights differ by one at most: 64 rows by at most six are nine tiles
+// of six and two of five.
+inline void multiply_rows(Tile tile, size_t rows, size_t vecs) {
+  const size_t most = static_cast<size_t>(kTileRows[vecs - 1]);
+  const size_t tiles = (rows + most - 1) / most;
+  const size_t height = rows / tiles, taller = rows % tiles;
+  const bool tail = tile.tail != kLanes;
+  if (taller > 0) {
+    tile_function<kTileVecs>(vecs, height + 1, tail)(tile, taller);
+    tile.a = step(tile.a, taller * (height + 1) * tile.a_row);
+    tile.c += taller * (height + 1) * tile.c_row;
+  }
+  tile_function<kTileVecs>(vecs, height, tail)(tile, tiles - taller);
+}
+
+// Applies the activation to rows that were just stored and are still in a near cache level. Not part of the tile
 // kernels: sixty copies of tanh and gelu would be most of the binary, and this pass is 1 / depth of the work.
-void activate_tile(const Tile& tile, size_t rows, size_t width, const Epilogue& epilogue) {
+inline void activate_rows(float* c, size_t c_row, size_t rows, size_t width, const Epilogue& epilogue) {
+  if (epilogue.activation == Activation::kLinear) return;
   for (size_t i = 0; i < rows; i++) {
-    float* row = tile.c + i * tile.c_row;
+    float* row = c + i * c_row;
     for (size_t j = 0; j < width; j += kLanes) {
       const size_t lanes = smaller(kLanes, width - j);
-      const Vec x = load_partial(row + j, lanes);
-      store_partial(row + j, activate(x, epilogue.activation, epilogue.negative_slope), lanes);
+      store_lanes(row + j, activate(load_lanes(row + j, lanes), epilogue.activation, epilogue.negative_slope), lanes);
     }
   }
 }
 
-// Copies columns [begin, begin + width) of b, which is stored transposed with rows of `stride` floats, into a panel of
-// `depth` rows of kPanelColumns floats.
-inline void pack_transposed(const float* b, size_t stride, size_t begin, size_t width, size_t depth, float* panel) {
-  for (size_t j = 0; j < width; j++) {
-    const float* row = b + (begin + j) * stride;
-    for (size_t k = 0; k < depth; k++) panel[k * kPanelColumns + j] = row[k];
+// to[column, row] = from[row, column]
+inline void transpose(const float* from, size_t from_stride, size_t rows, size_t columns, float* to, size_t to_stride) {
+  for (size_t row = 0; row < rows; row += kLanes) {
+    const size_t lanes = smaller(kLanes, rows - row);
+    // Behind the last row that row is read again, for lanes that are not stored.
+    const float* sources[kLanes];
+    for (size_t lane = 0; lane < kLanes; lane++) sources[lane] = from + (row + smaller(lane, lanes - 1)) * from_stride;
+    size_t column = 0;
+    while (columns >= 4 && column < columns) {
+      column = smaller(column, columns - 4);  // the last four overlap those before
+      Vec quads[4];
+      for (size_t i = 0; i < 4; i++) quads[i] = load_quads(sources + i, column);
+      transpose_quads(quads);
+      for (size_t i = 0; i < 4; i++) store_lanes(to + (column + i) * to_stride + row, quads[i], lanes);
+      column += 4;
+    }
+    for (; column < columns; column++) {
+      for (size_t lane = 0; lane < lanes; lane++) to[column * to_stride + row + lane] = sources[lane][column];
+    }
   }
 }
 
-// The block of c = epilogue(a * b). `b_stride` is the length of a stored row of b.
+// to[row, column] = from[row, column]
+inline void copy_rows(const float* from, size_t from_stride, size_t rows, size_t columns, float* to, size_t to_stride) {
+  for (size_t i = 0; i < rows; i++) {
+    for (size_t j = 0; j < columns; j += kLanes) {
+      const size_t lanes = smaller(kLanes, columns - j);
+      store_lanes(to + i * to_stride + j, load_lanes(from + i * from_stride + j, lanes), lanes);
+    }
+  }
+}
+
+// `rows` rows of one block of columns, from the tile's start to the end of the chains. `b` begins with the block and is
+// read in place, or in panels, each of which serves all rows before the next: between them the chains wait in c.
+inline void multiply_columns(Tile tile, size_t rows, size_t width, size_t depth, Operand b, bool pack, float* panel) {
+  const size_t vecs = vectors_for(width);
+  const size_t panel_stride = vecs * kLanes;
+  tile.tail = width - (vecs - 1) * kLanes;
+  tile.b_depth = (pack ? panel_stride : b.depth_stride) * sizeof(float);
+  size_t k = 0;
+  do {
+    tile.depth = pack ? smaller(depth - k, kPanelDepth) : depth;
+    const float* source = b.data + k * b.depth_stride;
+    tile.b = pack ? panel : source;
+    if (pack && b.row_stride == 1) copy_rows(source, b.depth_stride, tile.depth, width, panel, panel_stride);
+    if (pack && b.row_stride != 1) transpose(source, b.row_stride, width, tile.depth, panel, panel_stride);
+    multiply_rows(tile, rows, vecs);
+    tile.a = step(tile.a, tile.depth * tile.a_depth);
+    tile.start = nullptr;
+    k += tile.depth;
+  } while (k < depth);
+}
+
+// Whether the transpose of a product takes fewer steps: tile rows times vectors, and, for an a whose columns are not
+// stored as rows, about a quarter of a step to transpose each row.
+inline bool is_narrow(size_t rows, size_t columns, const Operand& a) {
+  if (columns > kNarrow) return false;
+  const size_t transposing = a.row_stride == 1 ? 0 : rows / 4;
+  return columns * vectors_for(rows) + transposing < rows * vectors_for(columns);
+}
+
+// transpose(c) = transpose(b) * transpose(a), a strip of as many rows of a at a time as a tile has columns.
+inline void multiply_narrow(Block block, size_t depth, Operand a, Operand b, float* c, size_t c_stride,
+                            const Epilogue& epilogue, float* scratch) {
+  const size_t columns = block.columns.size();
+  alignas(64) float strip[kNarrow * kBlockColumns];
+  Tile tile;
+  tile.a = b.data + block.columns.begin * b.row_stride;
+  tile.a_row = b.row_stride * sizeof(float);
+  tile.a_depth = b.depth_stride * sizeof(float);
+  tile.c = strip;
+  tile.c_row = kBlockColumns;
+  tile.start = nullptr;
+  for (size_t row = block.rows.begin; row < block.rows.end; row += kBlockColumns) {
+    const size_t width = smaller(kBlockColumns, block.rows.end - row);
+    for (size_t j = 0; j < columns; j++) {
+      const Vec start = epilogue.bias ? add(set1(epilogue.bias[block.columns.begin + j]), zero()) : zero();
+      for (size_t i = 0; i < width; i += kLanes) store(strip + j * kBlockColumns + i, start);
+    }
+    const Operand rows_of_a = {a.data + row * a.row_stride, a.row_stride, a.depth_stride};
+    multiply_columns(tile, columns, width, depth, rows_of_a, a.row_stride != 1, scratch);
+    activate_rows(strip, kBlockColumns, columns, width, epilogue);
+    transpose(strip, kBlockColumns, columns, width, c + row * c_stride + block.columns.begin, c_stride);
+  }
+}
+
+// The block of c = epilogue(a * b). `b_stride` is the length of a stored row of b. `scratch` has scratch_floats(depth).
 inline void multiply_block(Block block, size_t depth, Operand a, const float* b, size_t b_stride, bool transpose_b,
                            float* c, size_t c_stride, const Epilogue& epilogue, float* scratch) {
-  static_assert(kTileVecs * kLanes <= kPanelColumns, "a panel holds one block of columns");
-  if (block.rows.size() == 0) return;
+  const size_t rows = block.rows.size();
+  if (rows == 0) return;
+  // As for a: from one column to the next, and from one depth to the next.
+  const Operand columns = {b, transpose_b ? b_stride : 1, transpose_b ? 1 : b_stride};
+  if (is_narrow(rows, block.columns.size(), a)) {
+    return multiply_narrow(block, depth, a, columns, c, c_stride, epilogue, scratch);
+  }
+  alignas(64) float start[kBlockColumns];
+  Tile tile;
+  tile.a = a.data + block.rows.begin * a.row_stride;
+  tile.a_row = a.row_stride * sizeof(float);
+  tile.a_depth = a.depth_stride * sizeof(float);
+  tile.c_row = c_stride;
+  tile.start = start;
   size_t column = block.columns.begin;
   while (column < block.columns.end) {
     // Blocks of equal width: five vectors are 3 + 2, not 4 + 1.
-    const size_t remaining = block.columns.end - column;
-    const size_t vectors_left = (remaining + kLanes - 1) / kLanes;
+    const size_t vectors_left = vectors_for(block.columns.end - column);
     const size_t blocks_left = (vectors_left + kTileVecs - 1) / kTileVecs;
     const size_t vecs = (vectors_left + blocks_left - 1) / blocks_left;
-    const size_t width = smaller(remaining, vecs * kLanes);
-
-    Tile tile;
-    tile.a_row = a.row_stride;
-    tile.a_depth = a.depth_stride;
-    tile.b = b + column;
-    tile.b_depth = b_stride;
-    if (transpose_b) {
-      pack_transposed(b, b_stride, column, width, depth, scratch);
-      tile.b = scratch;
-      tile.b_depth = kPanelColumns;
+    const size_t width = smaller(block.columns.end - column, vecs * kLanes);
+    for (size_t j = 0; j < width; j += kLanes) {
+      // The addition turns -0 into +0, so that skipped zeros cannot show.
+      const size_t lanes = smaller(kLanes, width - j);
+      store(start + j, epilogue.bias ? add(load_lanes(epilogue.bias + column + j, lanes), zero()) : zero());
     }
-    tile.c_row = c_stride;
-    tile.depth = depth;
-    tile.tail = width - (vecs - 1) * kLanes;
-    tile.bias = epilogue.bias ? epilogue.bias + column : nullptr;
-    const bool tail = tile.tail != kLanes;
-
-    const size_t height = static_cast<size_t>(kTileRows[vecs - 1]);
-    const TileFunction full = tile_function<kTileVecs>(vecs, height, tail);
-    for (size_t row = block.rows.begin; row < block.rows.end; row += height) {
-      const size_t rows = smaller(height, block.rows.end - row);
-      tile.a = a.data + row * a.row_stride;
-      tile.c = c + row * c_stride + column;
-      const TileFunction multiply = rows == height ? full : tile_function<kTileVecs>(vecs, rows, tail);
-      multiply(tile);
-      if (epilogue.activation != Activation::kLinear) activate_tile(tile, rows, width, epilogue);
-    }
+    tile.c = c + block.rows.begin * c_stride + column;
+    const Operand block_of_b = {columns.data + column * columns.row_stride, columns.row_stride, columns.depth_stride};
+    multiply_columns(tile, rows, width, depth, block_of_b, transpose_b || rows >= kPackRows, scratch);
+    activate_rows(tile.c, c_stride, rows, width, epilogue);
     column += width;
   }
 }

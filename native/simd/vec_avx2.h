@@ -16,8 +16,9 @@ namespace {
 using Vec = __m256;
 using Mask = __m256;
 constexpr size_t kLanes = 8;
-constexpr int kTileVecs = 2;
-constexpr int kTileRows[kTileVecs] = {12, 6};
+constexpr int kTileVecs = 3;
+constexpr int kTileRows[kTileVecs] = {12, 6, 4};
+constexpr size_t kPackRows = 64;
 constexpr int kSparseRows = 3;
 
 // A window into these words is a lane mask: -1 for the first lanes, 0 for the others.
@@ -42,6 +43,20 @@ inline Vec load_bytes_partial(const uint8_t* p, size_t count) {
   uint8_t bytes[8] = {0};
   memcpy(bytes, p, count);
   return load_bytes(bytes);
+}
+inline Vec load_quads(const float* const* rows, size_t offset) {
+  return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(rows[0] + offset)), _mm_loadu_ps(rows[4] + offset),
+                              1);
+}
+inline void transpose_quads(Vec (&x)[4]) {
+  const __m256d a = _mm256_castps_pd(_mm256_unpacklo_ps(x[0], x[1]));
+  const __m256d b = _mm256_castps_pd(_mm256_unpackhi_ps(x[0], x[1]));
+  const __m256d c = _mm256_castps_pd(_mm256_unpacklo_ps(x[2], x[3]));
+  const __m256d d = _mm256_castps_pd(_mm256_unpackhi_ps(x[2], x[3]));
+  x[0] = _mm256_castpd_ps(_mm256_unpacklo_pd(a, c));
+  x[1] = _mm256_castpd_ps(_mm256_unpackhi_pd(a, c));
+  x[2] = _mm256_castpd_ps(_mm256_unpacklo_pd(b, d));
+  x[3] = _mm256_castpd_ps(_mm256_unpackhi_pd(b, d));
 }
 
 inline Vec add(Vec a, Vec b) { return _mm256_add_ps(a, b); }

@@ -22,7 +22,9 @@ constexpr size_t kLanes = 16;
 // Rows of a matrix tile by the number of its column vectors: kTileVecs * rows accumulators, plus the vectors of b and
 // one broadcast, stay within the registers.
 constexpr int kTileVecs = 4;
-constexpr int kTileRows[kTileVecs] = {14, 12, 8, 6};
+constexpr int kTileRows[kTileVecs] = {8, 12, 8, 6};
+// A product of so many rows or more copies its b into panels. Wide tiles read b less often, so they gain less.
+constexpr size_t kPackRows = 384;
 // Rows of non-zeros that the sparse kernels take in lockstep.
 constexpr int kSparseRows = 4;
 
@@ -43,6 +45,24 @@ inline Vec load_bytes(const uint8_t* p) {
 }
 inline Vec load_bytes_partial(const uint8_t* p, size_t count) {
   return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(first_lanes(count), p)));
+}
+// The lanes of quad q are rows[4 * q][offset] to rows[4 * q][offset + 3].
+inline Vec load_quads(const float* const* rows, size_t offset) {
+  Vec x = _mm512_castps128_ps512(_mm_loadu_ps(rows[0] + offset));
+  x = _mm512_insertf32x4(x, _mm_loadu_ps(rows[4] + offset), 1);
+  x = _mm512_insertf32x4(x, _mm_loadu_ps(rows[8] + offset), 2);
+  return _mm512_insertf32x4(x, _mm_loadu_ps(rows[12] + offset), 3);
+}
+// Transposes the 4 x 4 matrices that the quads of four vectors make.
+inline void transpose_quads(Vec (&x)[4]) {
+  const __m512d a = _mm512_castps_pd(_mm512_unpacklo_ps(x[0], x[1]));
+  const __m512d b = _mm512_castps_pd(_mm512_unpackhi_ps(x[0], x[1]));
+  const __m512d c = _mm512_castps_pd(_mm512_unpacklo_ps(x[2], x[3]));
+  const __m512d d = _mm512_castps_pd(_mm512_unpackhi_ps(x[2], x[3]));
+  x[0] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, c));
+  x[1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, c));
+  x[2] = _mm512_castpd_ps(_mm512_unpacklo_pd(b, d));
+  x[3] = _mm512_castpd_ps(_mm512_unpackhi_pd(b, d));
 }
 
 inline Vec add(Vec a, Vec b) { return _mm512_add_ps(a, b); }

@@ -18,6 +18,7 @@ using Mask = uint32x4_t;
 constexpr size_t kLanes = 4;
 constexpr int kTileVecs = 4;
 constexpr int kTileRows[kTileVecs] = {14, 12, 8, 6};
+constexpr size_t kPackRows = 64;
 constexpr int kSparseRows = 4;
 
 inline void prefetch(const char* p) { __builtin_prefetch(p); }
@@ -42,6 +43,14 @@ inline Vec load_bytes_partial(const uint8_t* p, size_t count) {
   return vcvtq_f32_u32(vmovl_u16(vget_low_u16(vmovl_u8(vld1_u8(bytes)))));
 }
 inline Vec load_bytes(const uint8_t* p) { return load_bytes_partial(p, 4); }
+inline Vec load_quads(const float* const* rows, size_t offset) { return vld1q_f32(rows[0] + offset); }
+inline void transpose_quads(Vec (&x)[4]) {
+  const float32x4x2_t a = vtrnq_f32(x[0], x[1]), b = vtrnq_f32(x[2], x[3]);
+  x[0] = vcombine_f32(vget_low_f32(a.val[0]), vget_low_f32(b.val[0]));
+  x[1] = vcombine_f32(vget_low_f32(a.val[1]), vget_low_f32(b.val[1]));
+  x[2] = vcombine_f32(vget_high_f32(a.val[0]), vget_high_f32(b.val[0]));
+  x[3] = vcombine_f32(vget_high_f32(a.val[1]), vget_high_f32(b.val[1]));
+}
 
 inline Vec add(Vec a, Vec b) { return vaddq_f32(a, b); }
 inline Vec sub(Vec a, Vec b) { return vsubq_f32(a, b); }

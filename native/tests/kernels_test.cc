@@ -53,25 +53,32 @@ std::vector<float> reference_matmul(const MatmulArgs& args) {
 
 const size_t kSizes[] = {1, 3, 7, 11, 12, 13, 15, 16, 17, 31, 33, 63, 65, 81};
 
-void test_matmul(const KernelTable& kernels) {
-  Numbers numbers(1);
-  for (const size_t m : kSizes) {
-    for (const size_t n : kSizes) {
-      for (const size_t k : {size_t{1}, size_t{5}, size_t{64}}) {
-        const std::vector<float> a = numbers.vector(m * k), b = numbers.vector(k * n);
-        for (int layout = 0; layout < 4; layout++) {
-          MatmulArgs args = {a.data(), b.data(), nullptr, m, n, k, (layout & 1) != 0, (layout & 2) != 0};
-          const std::vector<float> wanted = reference_matmul(args);
-          for (const size_t parts : {size_t{1}, size_t{2}, size_t{3}, size_t{5}}) {
-            std::vector<float> c = output_of(m * n);
-            args.output = c.data();
-            run_parts(kernels.matmul, args, parts, k);
-            CHECK_MESSAGE(same_bits(c, wanted), name_of(kernels, "matmul", m, n, k, parts));
-          }
-        }
-      }
+void check_matmul(const KernelTable& kernels, size_t m, size_t n, size_t k) {
+  Numbers numbers(static_cast<uint32_t>(m * 31 + n * 7 + k));
+  const std::vector<float> a = numbers.vector(m * k), b = numbers.vector(k * n);
+  for (int layout = 0; layout < 4; layout++) {
+    MatmulArgs args = {a.data(), b.data(), nullptr, m, n, k, (layout & 1) != 0, (layout & 2) != 0};
+    const std::vector<float> wanted = reference_matmul(args);
+    for (const size_t parts : {size_t{1}, size_t{2}, size_t{3}, size_t{5}}) {
+      std::vector<float> c = output_of(m * n);
+      args.output = c.data();
+      run_parts(kernels.matmul, args, parts, k);
+      CHECK_MESSAGE(same_bits(c, wanted), name_of(kernels, "matmul", m, n, k, parts));
     }
   }
+}
+
+void test_matmul(const KernelTable& kernels) {
+  for (const size_t m : kSizes) {
+    for (const size_t n : kSizes) {
+      for (const size_t k : {size_t{1}, size_t{3}, size_t{5}, size_t{64}}) check_matmul(kernels, m, n, k);
+    }
+  }
+  // Deeper than a panel, narrow and wide, and with enough rows for b to be packed in every part.
+  check_matmul(kernels, 70, 10, kPanelDepth + 6);
+  check_matmul(kernels, 13, 70, 2 * kPanelDepth + 1);
+  check_matmul(kernels, 2000, 33, 9);
+  check_matmul(kernels, 400, 75, kPanelDepth + 1);
 }
 
 // The lists of a batch, made by the kernels under test.
@@ -144,7 +151,7 @@ void test_dense(const KernelTable& kernels) {
           CHECK_MESSAGE(same_bits(y, wanted), name_of(kernels, "dense", rows, units, inputs, parts));
           DenseBackwardArgs backward = {x.data(),      nullptr, w.data(), dy.data(), got_dw.data(), got_db.data(),
                                         got_dx.data(), rows,    inputs,   units,     Update(),      Update()};
-          run_parts(kernels.dense_backward, backward, parts, units);
+          run_parts(kernels.dense_backward, backward, parts, rows > units ? rows : units);
           CHECK_MESSAGE(same_bits(got_dw, dw), name_of(kernels, "dWeights", rows, units, inputs, parts));
           CHECK_MESSAGE(same_bits(got_db, db), name_of(kernels, "dBias", rows, units, inputs, parts));
           CHECK_MESSAGE(same_bits(got_dx, dx), name_of(kernels, "dInput", rows, units, inputs, parts));
@@ -162,7 +169,7 @@ void test_dense(const KernelTable& kernels) {
           backward.sparse = &lists.batch;
           backward.d_weights = sparse_dw.data();
           backward.d_input = nullptr;
-          run_parts(kernels.dense_backward, backward, parts, units);
+          run_parts(kernels.dense_backward, backward, parts, rows > units ? rows : units);
           CHECK_MESSAGE(same_bits(sparse_dw, dw), name_of(kernels, "sparse dWeights", rows, units, inputs, parts));
 
           // The update fed with the gradient equals the update after it.
@@ -176,7 +183,7 @@ void test_dense(const KernelTable& kernels) {
             fused.d_weights = nullptr;
             fused.weights_update.rule = Update::Rule::kSgd;
             fused.weights_update.sgd = {w2.data(), nullptr, v2.data(), inputs, units, 0.1f, 0.9f, 0.01f, true};
-            run_parts(kernels.dense_backward, fused, parts, units);
+            run_parts(kernels.dense_backward, fused, parts, rows > units ? rows : units);
             CHECK_MESSAGE(same_bits(w1, w2) && same_bits(v1, v2),
                           name_of(kernels, "fused update", rows, units, inputs, parts));
           }
