@@ -30,7 +30,10 @@ inline void activate_block(const DenseArgs& args, Block block) {
 void dense(const DenseArgs& args, Slice slice) {
   const Block block = share_matrix(args.rows, args.units, slice);
   if (is_sparse(args.sparse)) {
-    for_column_blocks(block.columns, SparseForward{args, block.rows});
+    for (size_t row = block.rows.begin; row < block.rows.end; row += RowOrder::kMostRows) {
+      const RowOrder order(*args.sparse, {row, smaller(row + RowOrder::kMostRows, block.rows.end)});
+      for_column_blocks(block.columns, SparseForward{args, order});
+    }
     if (args.activation != Activation::kLinear) activate_block(args, block);
     return;
   }
