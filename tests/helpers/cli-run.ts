@@ -21,10 +21,17 @@ export interface CliOptions {
   onOutput?: (child: ChildProcess, output: { stdout: string; stderr: string }) => void;
 }
 
-/** Nothing of the user's: no colours forced or forbidden, an empty data folder. */
+/** Nothing of the user's or of a CI server's: no colours forced or forbidden, an empty data folder. */
 function environment({ cwd, env }: CliOptions): NodeJS.ProcessEnv {
-  const { MNIST_TRAIN_ISA, MNIST_TRAIN_ADDON, NO_COLOR, FORCE_COLOR, COLORTERM, ...rest } = process.env;
-  return { ...rest, MNIST_TRAIN_DATA: join(cwd, 'no-data'), NODE: process.execPath, CLI, ...env };
+  const { MNIST_TRAIN_ISA, MNIST_TRAIN_ADDON, NO_COLOR, FORCE_COLOR, COLORTERM, CI, ...rest } = process.env;
+  return {
+    ...rest,
+    TERM: 'xterm-256color',
+    MNIST_TRAIN_DATA: join(cwd, 'no-data'),
+    NODE: process.execPath,
+    CLI,
+    ...env,
+  };
 }
 
 function run(program: string, args: readonly string[], options: CliOptions, stdin: 'ignore' | 'pipe') {
