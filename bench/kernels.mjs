@@ -4,9 +4,12 @@
 //   npm run bench                       all of them
 //   npm run bench -- adam               those with "adam" in their name
 import { Bench } from 'tinybench';
-import { createNativeBackend, nativeInstructionSets } from '../dist/backends/native/backend.js';
+import { createNativeBackend } from '../dist/backends/native/backend.js';
+import { requireAddon } from '../dist/backends/native/load.js';
+import { nativeInstructionSets } from '../dist/backends/native/machine.js';
 import { selectBackend } from '../dist/backends/select.js';
 import { syntheticImages } from '../dist/cli/bench/data.js';
+import { duration } from '../dist/cli/ui/format.js';
 import { ProgramBuilder } from '../dist/program/builder.js';
 
 const ROWS = 128;
@@ -15,7 +18,10 @@ const STEPS = { native: 64, js: 4 };
 const MILLISECONDS = 200;
 
 const [filter = ''] = process.argv.slice(2);
-const backends = [...nativeInstructionSets().map((isa) => createNativeBackend({ isa })), selectBackend('js')];
+const backends = [
+  ...nativeInstructionSets(requireAddon()).map((isa) => createNativeBackend({ isa })),
+  selectBackend('js'),
+];
 
 for (const { name, declare } of cases()) {
   if (!name.includes(filter)) continue;
@@ -30,7 +36,7 @@ for (const { name, declare } of cases()) {
       const ratio = (medians[0] / medians[index]).toPrecision(3);
       const { rme, samplesCount } = bench.tasks[index].result.latency;
       console.log(
-        `  ${title.padEnd(16)}${`${(medians[index] * 1000).toPrecision(4)} µs`.padStart(12)}` +
+        `  ${title.padEnd(16)}${duration(medians[index] / 1000).padStart(12)}` +
           `${`± ${rme.toFixed(1)} %`.padStart(10)}${String(samplesCount).padStart(7)} samples${ratio.padStart(9)}`,
       );
     }

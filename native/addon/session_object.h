@@ -51,6 +51,7 @@ class SessionObject : public Napi::ObjectWrap<SessionObject> {
   std::unique_ptr<Run> run_;  // between begin() and finish()
   bool advancing_ = false;
   std::vector<std::unique_ptr<Pending>> pending_;
+  std::unique_ptr<AlignedMemory> spare_inputs_;  // of the last prediction, for the next one
   int64_t accounted_bytes_ = 0;
   bool hooked_ = false;
   napi_env hook_env_ = nullptr;

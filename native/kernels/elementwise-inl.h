@@ -15,8 +15,8 @@ void activation(const ActivationArgs& args, Slice slice) {
   const Range range = share(args.count, kGrain, slice);
   for (size_t i = range.begin; i < range.end; i += kLanes) {
     const size_t lanes = smaller(kLanes, range.end - i);
-    const Vec x = load_partial(args.input + i, lanes);
-    store_partial(args.output + i, activate(x, args.activation, args.negative_slope), lanes);
+    const Vec x = load_lanes(args.input + i, lanes);
+    store_lanes(args.output + i, activate(x, args.activation, args.negative_slope), lanes);
   }
 }
 
@@ -24,9 +24,9 @@ void activation_backward(const ActivationBackwardArgs& args, Slice slice) {
   const Range range = share(args.count, kGrain, slice);
   for (size_t i = range.begin; i < range.end; i += kLanes) {
     const size_t lanes = smaller(kLanes, range.end - i);
-    const Vec reference = load_partial(args.reference + i, lanes);
-    const Vec dy = load_partial(args.d_output + i, lanes);
-    store_partial(args.d_input + i, activate_backward(reference, dy, args.activation, args.negative_slope), lanes);
+    const Vec reference = load_lanes(args.reference + i, lanes);
+    const Vec dy = load_lanes(args.d_output + i, lanes);
+    store_lanes(args.d_input + i, activate_backward(reference, dy, args.activation, args.negative_slope), lanes);
   }
 }
 

@@ -65,7 +65,7 @@ inline const float* step(const float* p, size_t bytes) {
   return reinterpret_cast<const float*>(reinterpret_cast<const char*>(p) + bytes);
 }
 
-inline Vec load_tail(const float* p, bool partial, size_t lanes) { return partial ? load_partial(p, lanes) : load(p); }
+inline Vec load_tail(const float* p, bool partial, size_t lanes) { return partial ? load_lanes(p, lanes) : load(p); }
 
 // `count` tiles, one below the other.
 template <int kRows, int kVecs, bool kTail>

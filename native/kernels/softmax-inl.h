@@ -20,7 +20,7 @@ inline float row_maximum(const float* x, size_t columns) {
 inline float exponentials(const float* x, size_t columns, float maximum, float* e) {
   for (size_t j = 0; j < columns; j += kLanes) {
     const size_t lanes = smaller(kLanes, columns - j);
-    store_partial(e + j, exp_nonpositive(sub(load_partial(x + j, lanes), set1(maximum))), lanes);
+    store_lanes(e + j, exp_nonpositive(sub(load_lanes(x + j, lanes), set1(maximum))), lanes);
   }
   float sum = 0.0f;
   for (size_t j = 0; j < columns; j++) sum = sum + e[j];
@@ -35,7 +35,7 @@ void softmax(const SoftmaxArgs& args, Slice slice) {
     const float reciprocal = 1.0f / exponentials(x, args.columns, row_maximum(x, args.columns), p);
     for (size_t j = 0; j < args.columns; j += kLanes) {
       const size_t lanes = smaller(kLanes, args.columns - j);
-      store_partial(p + j, mul(load_partial(p + j, lanes), set1(reciprocal)), lanes);
+      store_lanes(p + j, mul(load_lanes(p + j, lanes), set1(reciprocal)), lanes);
     }
   }
 }
@@ -51,7 +51,7 @@ void softmax_backward(const SoftmaxBackwardArgs& args, Slice slice) {
     for (size_t j = 0; j < args.columns; j++) dot = dot + dy[j] * y[j];
     for (size_t j = 0; j < args.columns; j += kLanes) {
       const size_t lanes = smaller(kLanes, args.columns - j);
-      store_partial(dx + j, mul(load_partial(y + j, lanes), sub(load_partial(dy + j, lanes), set1(dot))), lanes);
+      store_lanes(dx + j, mul(load_lanes(y + j, lanes), sub(load_lanes(dy + j, lanes), set1(dot))), lanes);
     }
   }
 }

@@ -1,10 +1,10 @@
 import { expect, it } from 'vitest';
-import { nativeInstructionSets } from '../../src/backends/native/backend.js';
 import { requireAddon } from '../../src/backends/native/load.js';
+import { nativeInstructionSets } from '../../src/backends/native/machine.js';
 
 const addon = requireAddon();
 
-it.each(nativeInstructionSets())(
+it.each(nativeInstructionSets(addon))(
   'measures the multiply-add limit of %s with one thread and with more than cores',
   (isa) => {
     for (const threads of [1, 2, 9]) {

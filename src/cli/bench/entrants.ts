@@ -1,7 +1,8 @@
 import { availableParallelism } from 'node:os';
 import type { Backend, Isa } from '../../backends/backend.js';
-import { createNativeBackend, nativeInstructionSets } from '../../backends/native/backend.js';
+import { createNativeBackend } from '../../backends/native/backend.js';
 import { requireAddon } from '../../backends/native/load.js';
+import { nativeInstructionSets } from '../../backends/native/machine.js';
 import { selectBackend } from '../../backends/select.js';
 import { MnistTrainError } from '../../index.js';
 import type { Output } from '../output.js';
@@ -24,7 +25,7 @@ export function entrantsOf(output: Output): Entrant[] {
   const script = { backend: selectBackend('js'), threads: 1 };
   let natives: Backend[];
   try {
-    natives = nativeInstructionSets().map((isa) => createNativeBackend({ isa }));
+    natives = nativeInstructionSets(requireAddon()).map((isa) => createNativeBackend({ isa }));
   } catch (error) {
     if (!(error instanceof MnistTrainError && error.code === 'ERR_NATIVE_LOAD')) throw error;
     output.note(`${errorText(error)} Measuring TypeScript alone.`);

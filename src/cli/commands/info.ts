@@ -3,7 +3,7 @@ import { Command } from 'commander';
 import { loadAddon } from '../../backends/native/load.js';
 import { dataRoot } from '../../data/root.js';
 import type { Context, Run } from '../context.js';
-import { chooseBackend, engineOf, engineText } from '../engine.js';
+import { chooseEngine, engineText } from '../engine.js';
 import { addEngineOptions, type CommonOptions, type EngineOptions } from '../options.js';
 import { pairs } from '../ui/tables.js';
 
@@ -20,8 +20,7 @@ export function infoCommand(run: Run, version: string): Command {
 }
 
 async function info({ output }: Context, options: InfoOptions, version: string): Promise<void> {
-  const backend = await chooseBackend(options, output);
-  const engine = engineOf(backend, options.threads);
+  const engine = await chooseEngine(options, output);
   const candidates = loadAddon().attempts;
   const { version: node, platform, arch } = process;
   const cpu = cpus()[0]?.model.trim() ?? 'unknown';

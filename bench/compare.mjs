@@ -1,0 +1,207 @@
+// The project beside its peers, in turns, so that a machine that slows down for a while slows all of them.
+//
+//   node bench/compare.mjs DIR [--task train|predict|matmul] [--rounds 5] [--network 784-128-10]
+//                          [--optimizer adam|nesterov] [--batch 128] [--peers FOLDER] [--python python3] [--json]
+//
+// DIR holds MNIST's four raw IDX files; matmul needs none. FOLDER is a folder in which bench/peers/package.json was
+// installed. A peer that is not installed is left out, with the reason. See README.md beside this file.
+import { execFile } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs, promisify } from 'node:util';
+import { table } from '../dist/cli/ui/tables.js';
+
+const execute = promisify(execFile);
+const here = dirname(fileURLToPath(import.meta.url));
+const peer = (file) => join(here, 'peers', file);
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    task: { type: 'string', default: 'train' },
+    rounds: { type: 'string', default: '5' },
+    network: { type: 'string', default: '784-128-10' },
+    optimizer: { type: 'string', default: 'adam' },
+    batch: { type: 'string', default: '128' },
+    peers: { type: 'string', default: peer('.') },
+    python: { type: 'string', default: 'python3' },
+    json: { type: 'boolean', default: false },
+  },
+});
+const [dir = '.'] = positionals;
+const work = mkdtempSync(join(tmpdir(), 'mnist-train-peers-'));
+const tasks = { train: trainContenders, predict: predictContenders, matmul: matmulContenders };
+try {
+  if (!Object.hasOwn(tasks, values.task)) {
+    throw new Error(`Expected one of ${Object.keys(tasks).join(', ')} for --task, received ${values.task}.`);
+  }
+  const rounds = Number(values.rounds);
+  if (!(Number.isInteger(rounds) && rounds > 0)) throw new Error('Expected a whole number from 1 for --rounds.');
+  report(await takeTurns(await tasks[values.task](), rounds));
+} finally {
+  rmSync(work, { recursive: true });
+}
+
+/** A way to do the work: a program that prints one JSON object of numbers. */
+function program(title, command, args, env = {}) {
+  return {
+    title,
+    run: async () => {
+      const { stdout } = await execute(command, args, { env: { ...process.env, ...env }, maxBuffer: 1 << 24 });
+      return JSON.parse(stdout.trim().split('\n').at(-1));
+    },
+  };
+}
+
+/** Runs every contender once a round; one that fails in the first round is left out. */
+async function takeTurns(contenders, rounds) {
+  const able = contenders.map((contender) => ({ ...contender, results: [] }));
+  for (let round = 0; round < rounds; round++) {
+    for (const contender of [...able]) {
+      try {
+        contender.results.push(await contender.run());
+      } catch (error) {
+        if (round > 0 || contender.required) throw error;
+        console.error(`Left out: ${contender.title}. ${lastLine(error)}`);
+        able.splice(able.indexOf(contender), 1);
+      }
+    }
+  }
+  return able;
+}
+
+const lastLine = (error) =>
+  String(error.stderr || error.message)
+    .trim()
+    .split('\n')
+    .at(-1);
+
+function ours(task, threads, backend = 'native') {
+  const { network, optimizer, batch } = values;
+  const options = ['--network', network, '--optimizer', optimizer, '--batch', batch, '--backend', backend];
+  const title =
+    backend === 'js' ? 'mnist-train, TypeScript' : `mnist-train, native, ${threads} thread${threads > 1 ? 's' : ''}`;
+  const args = [peer('mnist-train.mjs'), task, resolve(dir), ...options, '--threads', String(threads)];
+  return { ...program(title, process.execPath, args), required: true };
+}
+
+function trainContenders() {
+  const { network, optimizer, batch, python, peers } = values;
+  const options = [resolve(dir), '--network', network, '--optimizer', optimizer, '--batch', batch];
+  const torch = (title, threads, env) =>
+    program(`PyTorch, ${title}`, python, [peer('pytorch.py'), ...options, '--threads', String(threads)], env);
+  return [
+    ours('train', 2),
+    ours('train', 1),
+    ours('train', 1, 'js'),
+    // PyTorch's best setting depends on the shape: all that are sensible on two cores.
+    torch('1 thread, BLAS free', 1),
+    torch('1 thread, BLAS 1', 1, { OPENBLAS_NUM_THREADS: '1', OMP_NUM_THREADS: '1' }),
+    torch('2 threads', 2),
+    program('TensorFlow.js, wasm', process.execPath, [peer('tfjs.mjs'), ...options, '--modules', resolve(peers)]),
+  ];
+}
+
+function predictContenders() {
+  const ort = (threads) =>
+    program(`ONNX Runtime, ${threads} thread${threads > 1 ? 's' : ''}`, process.execPath, [
+      ...[peer('onnxruntime.mjs'), '--modules', resolve(values.peers), '--threads', String(threads)],
+    ]);
+  return [ours('predict', 2), ours('predict', 1), ours('predict', 1, 'js'), ort(1), ort(2)];
+}
+
+async function matmulContenders() {
+  const contenders = [matmulOfOurs()];
+  const libraries = [
+    { name: 'OpenBLAS', define: 'USE_OPENBLAS', link: 'openblas', variable: 'OPENBLAS_NUM_THREADS' },
+    { name: 'oneDNN', define: 'USE_ONEDNN', link: 'dnnl', variable: 'OMP_NUM_THREADS' },
+  ];
+  for (const { name, define, link, variable } of libraries) {
+    const binary = join(work, link);
+    try {
+      await execute('g++', ['-O2', `-D${define}`, '-o', binary, peer('sgemm.cpp'), `-l${link}`]);
+    } catch (error) {
+      console.error(`Left out: ${name}. ${lastLine(error)}`);
+      continue;
+    }
+    for (const threads of ['1', '2']) {
+      const one = program(`${name} ${threads}`, binary, [], { [variable]: threads });
+      contenders.push(one);
+    }
+  }
+  return contenders;
+}
+
+/** `mnist-train bench` measures all shapes with one thread and two in one process. */
+function matmulOfOurs() {
+  const args = [join(here, '..', 'bin', 'mnist-train.js'), 'bench', '--quick', '--json', '--filter', 'matmul'];
+  const run = async () => {
+    const { stdout } = await execute(process.execPath, args, { maxBuffer: 1 << 24 });
+    const rows = stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    const best = rows[0].isa;
+    const chosen = rows.filter(({ isa, threads }) => isa === best && threads <= 2);
+    return Object.fromEntries(chosen.map(({ name, threads, gflops }) => [`${name}|${threads}`, gflops]));
+  };
+  return { title: 'mnist-train', run, required: true };
+}
+
+function median(numbers) {
+  const sorted = numbers.toSorted((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+}
+
+/** The median, least and greatest of one figure over the rounds. */
+function spread({ results }, key) {
+  const numbers = results.map((result) => result[key]);
+  return { median: median(numbers), min: Math.min(...numbers), max: Math.max(...numbers) };
+}
+
+function report(contenders) {
+  if (values.task === 'matmul') return reportMatmul(contenders);
+  // Times are better small, rates large; the ratio is how many times as long a peer takes as the first row.
+  const figures =
+    values.task === 'train'
+      ? [{ key: 'seconds', digits: 3, isRate: false }]
+      : [
+          { key: 'microseconds', digits: 1, isRate: false },
+          { key: 'imagesPerSecond', digits: 0, isRate: true },
+        ];
+  for (const { key, digits, isRate } of figures) {
+    const first = spread(contenders[0], key).median;
+    const rows = contenders.map((contender) => {
+      const { median: middle, min, max } = spread(contender, key);
+      const ratio = isRate ? first / middle : middle / first;
+      if (values.json) console.log(JSON.stringify({ contender: contender.title, [key]: middle, min, max, ratio }));
+      return [contender.title, ...[middle, min, max].map((value) => value.toFixed(digits)), ratio.toFixed(2)];
+    });
+    const columns = [{ title: key, align: 'left' }, ...['median', 'min', 'max', 'ratio'].map((title) => ({ title }))];
+    if (!values.json) console.log(`${table(columns, rows)}\n`);
+  }
+}
+
+/** GFLOP/s by shape, and the project's over the better of the libraries, with one thread and with two. */
+function reportMatmul([project, ...libraries]) {
+  for (const threads of ['1', '2']) {
+    const rivals = libraries.filter(({ title }) => title.endsWith(` ${threads}`));
+    const keys = Object.keys(project.results[0]).filter((key) => key.endsWith(`|${threads}`));
+    const rows = keys.map((key) => {
+      const name = key.split('|')[0];
+      const own = spread(project, key).median;
+      const others = rivals.map((rival) => spread(rival, name).median);
+      const ratio = own / Math.max(...others);
+      if (values.json) {
+        const peers = Object.fromEntries(rivals.map(({ title }, index) => [title, others[index]]));
+        console.log(JSON.stringify({ name, threads: Number(threads), gflops: own, peers, ratio }));
+      }
+      return [name, ...[own, ...others].map((gflops) => gflops.toFixed(1)), others.length > 0 ? ratio.toFixed(2) : ''];
+    });
+    const titles = ['mnist-train', ...rivals.map(({ title }) => title.replace(/ \d$/, '')), 'ratio'];
+    const columns = [{ title: `GFLOP/s, threads: ${threads}`, align: 'left' }, ...titles.map((title) => ({ title }))];
+    if (!values.json) console.log(`${table(columns, rows)}\n`);
+  }
+}
