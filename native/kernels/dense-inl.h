@@ -28,7 +28,7 @@ inline void activate_block(const DenseArgs& args, Block block) {
 
 // output[rows, units] = activation(input[rows, inputs] * weights[inputs, units] + bias[units])
 void dense(const DenseArgs& args, Slice slice) {
-  const Block block = share_matrix(args.rows, args.units, slice);
+  const Block block = share_rows(args.rows, args.units, slice);
   if (is_sparse(args.sparse)) {
     for (size_t row = block.rows.begin; row < block.rows.end; row += RowOrder::kMostRows) {
       const RowOrder order(*args.sparse, {row, smaller(row + RowOrder::kMostRows, block.rows.end)});
@@ -82,7 +82,7 @@ inline void dense_gradient(const DenseBackwardArgs& args, Block block, float* sc
 
 template <class Rule>
 inline void weights_gradient(const DenseBackwardArgs& args, Slice slice, const Rule& rule) {
-  const Block block = share_matrix(args.inputs, args.units, slice);
+  const Block block = share_rows(args.inputs, args.units, slice);
   if (is_sparse(args.sparse)) {
     for_column_blocks(block.columns, SparseGradient<Rule>{args, block.rows, rule});
   } else {

@@ -83,7 +83,7 @@ struct AdamRule {
 // Feeds a whole gradient to a rule; matrices are divided among threads as their gradients are.
 template <class Rule>
 inline void apply_rule(const Rule& rule, const float* gradient, size_t rows, size_t columns, Slice slice) {
-  const Block block = share_matrix(rows, columns, slice);
+  const Block block = share_rows(rows, columns, slice);
   for (size_t row = block.rows.begin; row < block.rows.end; row++) {
     for (size_t j = block.columns.begin; j < block.columns.end; j += kLanes) {
       const size_t lanes = smaller(kLanes, block.columns.end - j);

@@ -36,15 +36,22 @@ inline Range share(size_t count, size_t grain, Slice slice) {
   return {smaller(begin, count), smaller(end, count)};
 }
 
-// A matrix is divided by columns when there are enough of them, so that a unit's weights, gradients and slots stay with
-// one thread from step to step; a narrow one by rows.
 struct Block {
   Range rows, columns;
 };
 
+// By columns where there are enough of them, else by rows: each thread then packs its own part of a transposed factor.
 inline Block share_matrix(size_t rows, size_t columns, Slice slice) {
   if (columns >= kGrain * slice.parts) return {{0, rows}, share(columns, kGrain, slice)};
   return {share(rows, 1, slice), {0, columns}};
+}
+
+// The other way round, for what a thread writes: rows are contiguous. Where threads take columns instead, the
+// prefetcher of one keeps fetching lines that the other is about to write; an update of 784x128 weights by two threads
+// then takes 125 µs in place of 52. A matrix with few rows is divided by columns.
+inline Block share_rows(size_t rows, size_t columns, Slice slice) {
+  if (rows >= kGrain * slice.parts) return {share(rows, kGrain, slice), {0, columns}};
+  return {{0, rows}, share(columns, kGrain, slice)};
 }
 
 }  // namespace
