@@ -71,11 +71,12 @@ async function takeTurns(contenders, rounds) {
   return able;
 }
 
-const lastLine = (error) =>
-  String(error.stderr || error.message)
+function lastLine(error) {
+  return String(error.stderr || error.message)
     .trim()
     .split('\n')
     .at(-1);
+}
 
 function ours(task, threads, backend = 'native') {
   const { network, optimizer, batch } = values;

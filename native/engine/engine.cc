@@ -163,6 +163,8 @@ struct Engine::Advance {
   const Published& parameters;  // for evaluation
   Clock::time_point deadline;
   bool together;
+  Clock::time_point begin;  // when all members were there, and
+  size_t parks;             // how often somebody had parked until then: waking the team is not contention
   bool stop[2];
 };
 
@@ -175,32 +177,30 @@ void Engine::advance(Run* run, double milliseconds) {
   }
   {
     const Published parameters(this);
-    Advance advance = {this,          run, parameters, Clock::now() + duration, team_->members() > 1 && teams_up(),
-                       {false, false}};
-    const Clock::time_point begin = Clock::now();
-    const size_t first = run->next_step, parks = team_->barrier.parks();
+    Advance advance = {this, run, parameters,    Clock::now() + duration, team_->members() > 1 && teams_up(),
+                       {},   0,   {false, false}};
+    const size_t first = run->next_step;
     if (advance.together) {
       team_->run(&Engine::advance_member, &advance);
     } else {
       advance_member(0, &advance);
     }
-    const double steps = static_cast<double>(run->next_step - first);
-    if (steps > 0) {
-      const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
-      watch_contention(advance.together, static_cast<double>(team_->barrier.parks() - parks) / steps, seconds / steps);
-    }
+    const double seconds = std::chrono::duration<double>(Clock::now() - advance.begin).count();
+    watch_contention(advance.together, team_->barrier.parks() - advance.parks, run->next_step - first, seconds);
   }
   if (run->section == kTrainSection) publish();
 }
 
-void Engine::watch_contention(bool together, double parks_per_step, double seconds_per_step) {
-  constexpr double kContended = 0.5;  // parks per step of about eight barriers
+void Engine::watch_contention(bool together, size_t parks, size_t steps, double seconds) {
+  // Parks per step, of about eight barriers; and too short a stretch tells nothing.
+  constexpr double kContended = 0.5, kLeastSeconds = 0.005;
   constexpr size_t kFirstAlone = 4, kMostAlone = 64;
   Contention& c = contention_;
-  if (team_->members() == 1) return;
+  if (team_->members() == 1 || steps == 0 || seconds < kLeastSeconds) return;
+  const double seconds_per_step = seconds / static_cast<double>(steps);
   if (together) {
     c.team_seconds = seconds_per_step;
-    if (parks_per_step < kContended) {
+    if (static_cast<double>(parks) < kContended * static_cast<double>(steps)) {
       c.next_alone = kFirstAlone;
     } else {
       c.alone_left = c.next_alone;
@@ -235,6 +235,10 @@ void Engine::advance_member(size_t member, void* argument) {
   const Slice slice = {member, advance.together ? engine.team_->members() : 1, scratch};
 
   if (barrier) barrier->wait();  // everybody has read next_step
+  if (member == 0) {
+    advance.begin = Clock::now();
+    advance.parks = engine.team_->barrier.parks();
+  }
   for (size_t step = first;; step++) {
     if (member == 0) {
       const bool enough = step > first && Clock::now() >= advance.deadline;

@@ -103,7 +103,7 @@ class Engine {
   static void advance_member(size_t member, void* argument);
   static void infer_member(size_t member, void* argument);
   void infer_in_lane(Inference* inference, Lane* lane);
-  void watch_contention(bool together, double parks_per_step, double seconds_per_step);
+  void watch_contention(bool together, size_t parks, size_t steps, double seconds);
   bool open_lists();
   bool open_lanes();
   size_t input_columns() const;

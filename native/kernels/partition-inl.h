@@ -47,8 +47,8 @@ inline Block share_matrix(size_t rows, size_t columns, Slice slice) {
 }
 
 // The other way round, for what a thread writes: rows are contiguous. Where threads take columns instead, the
-// prefetcher of one keeps fetching lines that the other is about to write; an update of 784x128 weights by two threads
-// then takes 125 µs in place of 52. A matrix with few rows is divided by columns.
+// prefetcher of one core keeps fetching lines that the other is about to write: the gradient and update of 784x128
+// weights by two threads took 130 µs so, and 84 by rows. A matrix with few rows is divided by columns.
 inline Block share_rows(size_t rows, size_t columns, Slice slice) {
   if (rows >= kGrain * slice.parts) return {share(rows, kGrain, slice), {0, columns}};
   return {{0, rows}, share(columns, kGrain, slice)};
