@@ -274,13 +274,26 @@ struct Samples {
   size_t rows = 0;
 };
 
-// The samples of infer() and inferSync(): a whole number of rows of the input's size.
-bool samples_of(const Napi::Value& value, size_t columns, Samples* samples) {
+// The samples of infer() and inferSync(), a whole number of rows of the input's size, and the size of an answer. Throws
+// and returns false for anything else.
+bool samples_of(const Napi::Value& value, const Program& program, Samples* samples, size_t* output_columns) {
+  const Section& section = program.sections[kInferSection];
+  if (!section.present) {
+    throw_error(value.Env(), "The program has no infer section.");
+    return false;
+  }
+  const size_t columns = program.buffers[static_cast<size_t>(section.input)].columns;
+  *output_columns = program.buffers[static_cast<size_t>(section.output)].columns;
   samples->is_bytes = view_of(value, &samples->bytes);
-  if (!samples->is_bytes && !view_of(value, &samples->floats)) return false;
+  if (!samples->is_bytes && !view_of(value, &samples->floats)) {
+    throw_type_error(value.Env(), "Expected a Uint8Array or a Float32Array.");
+    return false;
+  }
   const size_t length = samples->is_bytes ? samples->bytes.length : samples->floats.length;
   samples->rows = length / columns;
-  return samples->rows > 0 && length % columns == 0;
+  if (samples->rows > 0 && length % columns == 0) return true;
+  throw_range_error(value.Env(), "Expected samples of the input's size.");
+  return false;
 }
 
 }  // namespace
@@ -289,13 +302,9 @@ bool samples_of(const Napi::Value& value, size_t columns, Samples* samples) {
 Napi::Value SessionObject::infer(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   if (!usable(env)) return env.Undefined();
-  const Program& program = engine_->program();
-  const Section& section = program.sections[kInferSection];
-  if (!section.present) return throw_error(env, "The program has no infer section.");
-  const size_t columns = program.buffers[static_cast<size_t>(section.input)].columns;
-  const size_t output_columns = program.buffers[static_cast<size_t>(section.output)].columns;
   Samples samples;
-  if (!samples_of(info[0], columns, &samples)) return throw_range_error(env, "Expected samples of the input's size.");
+  size_t output_columns = 0;
+  if (!samples_of(info[0], engine_->program(), &samples, &output_columns)) return env.Undefined();
   std::unique_ptr<Inference> inference(new (std::nothrow) Inference(env, engine_.get()));
   const size_t bytes = samples.is_bytes ? samples.bytes.length : samples.floats.length * sizeof(float);
   // Fresh memory would cost a page fault every 4 KB, more than the copy itself: one block is kept for the next call.
@@ -320,14 +329,10 @@ Napi::Value SessionObject::infer(const Napi::CallbackInfo& info) {
 Napi::Value SessionObject::infer_sync(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   if (!usable(env)) return env.Undefined();
-  const Program& program = engine_->program();
-  const Section& section = program.sections[kInferSection];
-  if (!section.present) return throw_error(env, "The program has no infer section.");
-  const size_t columns = program.buffers[static_cast<size_t>(section.input)].columns;
-  const size_t output_columns = program.buffers[static_cast<size_t>(section.output)].columns;
   Samples samples;
+  size_t output_columns = 0;
   View<float> outputs;
-  if (!samples_of(info[0], columns, &samples)) return throw_range_error(env, "Expected samples of the input's size.");
+  if (!samples_of(info[0], engine_->program(), &samples, &output_columns)) return env.Undefined();
   if (!view_of(info[1], &outputs) || outputs.length / output_columns != samples.rows ||
       outputs.length % output_columns != 0) {
     return throw_range_error(env, "Expected a Float32Array of the answers' size.");
