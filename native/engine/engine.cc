@@ -177,8 +177,9 @@ void Engine::advance(Run* run, double milliseconds) {
   }
   {
     const Published parameters(this);
-    Advance advance = {this, run, parameters,    Clock::now() + duration, team_->members() > 1 && teams_up(),
-                       {},   0,   {false, false}};
+    Advance advance = {
+        this, run, parameters,    Clock::now() + duration, team_->members() > 1 && contention_.alone_left == 0,
+        {},   0,   {false, false}};
     const size_t first = run->next_step;
     if (advance.together) {
       team_->run(&Engine::advance_member, &advance);

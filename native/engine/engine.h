@@ -74,8 +74,6 @@ class Engine {
   // Runs steps for about so many milliseconds, at least one, and publishes the parameters after training. The calling
   // thread is the team's first member; one call at a time.
   void advance(Run* run, double milliseconds);
-  // Whether the next advance() will use the whole team; see Contention.
-  bool teams_up() const { return contention_.alone_left == 0; }
 
   // Runs the infer section over `rows` samples of pixels or floats (one of them is null). On the team, or alone on the
   // calling thread: the two may happen at the same time.

@@ -1,5 +1,6 @@
-// How outputs are divided among the parts of a slice. Parts begin at multiples of 16 floats, whatever the vector width:
-// a cache line has one writer, and the same elements meet the same part in every kernel of a layer.
+// How outputs are divided among the parts of a slice: by whole rows where a kernel writes weights, slots or activations
+// that the next kernels read, else by columns. Columns are divided at multiples of 16 floats, whatever the vector
+// width.
 #ifndef MNIST_TRAIN_KERNELS_PARTITION_INL_H_
 #define MNIST_TRAIN_KERNELS_PARTITION_INL_H_
 

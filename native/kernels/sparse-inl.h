@@ -2,8 +2,9 @@
 // the non-zeros of every row and those of every column. A term that is left out adds zero, so the chains keep their
 // bits.
 //
-// Four fifths of MNIST's pixels are zero. On a Zen 4 core the products of 784-128-10 at batch 128 take 70 µs each this
-// way, 230 µs in full. The bound is loading: one vector of the right factor per multiply-add.
+// Four fifths of MNIST's pixels are zero. On a Zen 4 core the products of 784-128-10 at batch 128 take 69 µs (forward)
+// and 82 µs (gradient) this way, 222 and 230 in full. The bound is loading: one vector of the right factor per
+// multiply-add.
 #ifndef MNIST_TRAIN_KERNELS_SPARSE_INL_H_
 #define MNIST_TRAIN_KERNELS_SPARSE_INL_H_
 

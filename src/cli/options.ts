@@ -49,7 +49,7 @@ export function addEngineOptions(command: Command): Command {
     )
     .option(
       '--threads <n>',
-      'threads of the native backend; they never change results (default: one per processor)',
+      'threads of the native backend; they never change results (default: as many as help, up to one per processor and 8)',
       integer('--threads', 1, 256),
     );
 }
