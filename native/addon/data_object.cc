@@ -4,6 +4,7 @@
 
 #include <new>
 
+#include "../targets/dispatch.h"
 #include "arguments.h"
 
 namespace mnist_train {
@@ -63,11 +64,14 @@ DataObject::DataObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<DataOb
   bool copied = data != nullptr;
   if (copied) {
     DataView& view = data->view;
-    view.count = count;
-    view.columns = inputs_length / count;
-    if (has_bytes) copied = (view.bytes = copy(bytes, &data->inputs)) != nullptr;
-    if (!has_bytes) copied = (view.floats = copy(floats, &data->inputs)) != nullptr;
-    view.sparse = copied && worth_lists(view.bytes, view.floats, count, view.columns);
+    // Which instruction set makes the lists changes nothing in them.
+    const KernelTable* kernels = choose_target(nullptr);
+    if (kernels == nullptr) {
+      throw_error(env, "This processor has none of the instruction sets of this build.");
+      return;
+    }
+    copied = data->copy_inputs(*kernels, has_bytes ? bytes.data : nullptr, has_bytes ? nullptr : floats.data, count,
+                               inputs_length / count);
     view.target_columns = targets_length / count;
     if (has_classes && view.target_columns != 1) {
       throw_range_error(env, "Expected one class index per sample.");
@@ -80,7 +84,7 @@ DataObject::DataObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<DataOb
     throw_error(env, "There is not enough memory for the data.");
     return;
   }
-  accounted_bytes_ = static_cast<int64_t>(data->inputs.size() + data->targets.size());
+  accounted_bytes_ = static_cast<int64_t>(data->bytes());
   Napi::MemoryManagement::AdjustExternalMemory(env, accounted_bytes_);
   data_ = std::move(data);
 }

@@ -144,7 +144,7 @@ const Buffer* SessionObject::buffer_of(const Napi::Value& index) const {
   const std::vector<Buffer>& buffers = engine_->program().buffers;
   size_t i = 0;
   if (buffers.empty() || !whole_number(index, 0, static_cast<double>(buffers.size() - 1), &i)) return nullptr;
-  return engine_->data_of(buffers[i]) ? &buffers[i] : nullptr;
+  return engine_->accessible(buffers[i]) ? &buffers[i] : nullptr;
 }
 
 // read(buffer: number): Float32Array
@@ -156,13 +156,7 @@ Napi::Value SessionObject::read(const Napi::CallbackInfo& info) {
   if (!buffer) return throw_range_error(env, "Expected a buffer that can be read.");
   Napi::Float32Array array = Napi::Float32Array::New(env, buffer->elements());
   if (env.IsExceptionPending()) return env.Undefined();
-  const char* data = engine_->data_of(*buffer);
-  if (buffer->type == ElementType::kFloat32) {
-    memcpy(array.Data(), data, buffer->elements() * sizeof(float));
-  } else {
-    const int32_t* values = reinterpret_cast<const int32_t*>(data);
-    for (size_t i = 0; i < buffer->elements(); i++) array.Data()[i] = static_cast<float>(values[i]);
-  }
+  engine_->read(*buffer, array.Data());
   return array;
 }
 
@@ -176,17 +170,7 @@ Napi::Value SessionObject::write(const Napi::CallbackInfo& info) {
   if (!buffer) return throw_range_error(env, "Expected a buffer that can be written.");
   if (!view_of(info[1], &values)) return throw_type_error(env, "Expected a Float32Array.");
   if (values.length != buffer->elements()) return throw_range_error(env, "Expected as many values as the buffer has.");
-  char* data = engine_->data_of(*buffer);
-  if (buffer->type == ElementType::kFloat32) {
-    memcpy(data, values.data, values.length * sizeof(float));
-  } else {
-    int32_t* integers = reinterpret_cast<int32_t*>(data);
-    for (size_t i = 0; i < values.length; i++) {
-      // A float outside int32 has no conversion; such a class does not exist anyway.
-      const bool fits = values.data[i] >= -2147483648.0f && values.data[i] < 2147483648.0f;
-      integers[i] = fits ? static_cast<int32_t>(values.data[i]) : -1;
-    }
-  }
+  engine_->write(*buffer, values.data);
   if (buffer->region == kParameters && !engine_->publish()) {
     return throw_error(env, "There is not enough memory to publish the weights.");
   }

@@ -6,68 +6,34 @@
 #include <new>
 #include <utility>
 
+#include "../kernels/partition.h"
+
 namespace mnist_train {
 namespace {
 
 using Clock = std::chrono::steady_clock;
 
-void run_ops(const Section& section, const StepContext& context, Slice slice, Barrier* barrier) {
-  for (const Op& op : section.ops) {
-    if (op.absorbed) continue;
-    if (op.barrier_before && barrier) barrier->wait();
-    op.kind->run(context, op, slice);
-  }
-}
-
 size_t rounded_up(size_t value, size_t grain) { return (value + grain - 1) / grain * grain; }
-
-// Below this share of values that are not zero, lists are faster than full products (docs/performance.md).
-constexpr double kSparseDensity = 0.4;
 
 }  // namespace
 
-bool worth_lists(const uint8_t* bytes, const float* floats, size_t rows, size_t columns) {
-  constexpr size_t kMostRows = 64;
-  const size_t looked_at = rows < kMostRows ? rows : kMostRows;
-  size_t non_zeros = 0;
-  for (size_t i = 0; i < looked_at; i++) {
-    const size_t begin = rows * i / looked_at * columns;
-    for (size_t j = begin; j < begin + columns; j++) non_zeros += bytes ? bytes[j] != 0 : floats[j] != 0.0f;
-  }
-  return static_cast<double>(non_zeros) < kSparseDensity * static_cast<double>(looked_at * columns);
-}
-
-bool SparseLists::allocate(size_t capacity, size_t columns, bool by_column) {
-  constexpr size_t kRoom = 16;  // a vector may be stored behind a row's last entry
-  batch.columns = columns;
-  // One cache line more than the capacity: lists a power of two apart would share a few sets of the cache.
-  batch.column_stride = rounded_up(capacity, 8) + 8;
-  batch.row_stride = rounded_up(columns, 16) + kRoom;
-  batch.chunks = (columns + 15) / 16;
-  const size_t rows_bytes = rounded_up(capacity * batch.row_stride * sizeof(NonZero), kAlignment);
-  const size_t starts_bytes = rounded_up(capacity * (batch.chunks + 1) * sizeof(uint32_t), kAlignment);
-  const size_t columns_bytes = by_column ? rounded_up(columns * batch.column_stride * sizeof(NonZero), kAlignment) : 0;
-  const size_t ends_bytes = by_column ? rounded_up(columns * sizeof(NonZero*), kAlignment) : 0;
-  if (!memory.allocate(rows_bytes + starts_bytes + columns_bytes + ends_bytes)) return false;
-  char* p = memory.data();
-  batch.by_row = reinterpret_cast<NonZero*>(p);
-  batch.chunk_starts = reinterpret_cast<uint32_t*>(p += rows_bytes);
-  batch.by_column = reinterpret_cast<NonZero*>(p += starts_bytes);
-  batch.column_ends = reinterpret_cast<NonZero**>(p += columns_bytes);
-  return true;
-}
-
+// Room for column lists of the widest sparse buffer of training, for each member.
 bool Engine::open_lists() {
-  const size_t count = program_.buffers.size();
-  sparse_.assign(count, nullptr);
-  for (size_t i = 0; i < count; i++) {
-    const Buffer& b = program_.buffers[i];
-    if (!b.sparse || b.region == kInfer) continue;
-    std::unique_ptr<SparseLists> lists(new (std::nothrow) SparseLists());
-    if (!lists || !lists->allocate(b.rows, b.columns, b.region == kTrain)) return false;
-    sparse_[i] = &lists->batch;
-    memory_bytes_ += lists->memory.size();
-    lists_.push_back(std::move(lists));
+  const size_t capacity = program_.sections[kTrainSection].capacity;
+  size_t columns = 0;
+  for (Buffer& b : program_.buffers) {
+    if (capacity > kMostPixelIndices) b.sparse = false;  // a row would not fit in a list's entry
+    if (b.sparse && b.region == kTrain) columns = larger(columns, b.columns);
+  }
+  // One cache line more than the capacity: lists a power of two apart would share a few sets of the cache.
+  const size_t stride = rounded_up(capacity, 16) + 16;
+  const size_t entry_bytes = columns * stride * sizeof(NonZero);
+  for (size_t member = 0; member < threads(); member++) {
+    list_memory_.emplace_back(new (std::nothrow) AlignedMemory());
+    AlignedMemory* const memory = list_memory_.back().get();
+    if (!memory || !memory->allocate(entry_bytes + columns * sizeof(void*))) return false;
+    lists_.push_back({memory->data(), stride, reinterpret_cast<void**>(memory->data() + entry_bytes)});
+    memory_bytes_ += memory->size();
   }
   return true;
 }
@@ -77,6 +43,7 @@ Engine::~Engine() = default;
 
 bool Engine::open(Program program, const KernelTable* kernels, size_t threads) {
   program_ = std::move(program);
+  schedule(&program_, threads);
   kernels_ = kernels;
   team_.reset(new (std::nothrow) ThreadTeam(threads));
   if (!team_) return false;
@@ -96,9 +63,44 @@ bool Engine::open(Program program, const KernelTable* kernels, size_t threads) {
   return open_lists() && open_lanes() && publish();
 }
 
-char* Engine::data_of(const Buffer& buffer) {
-  if (buffer.region == kEvaluate || buffer.region == kInfer || buffer.sparse) return nullptr;
-  return regions_[buffer.region].data() + buffer.offset;
+bool Engine::accessible(const Buffer& buffer) const {
+  return buffer.region != kEvaluate && buffer.region != kInfer && !buffer.sparse;
+}
+
+void Engine::read(const Buffer& buffer, float* values) const {
+  const char* const data = regions_[buffer.region].data() + buffer.offset;
+  if (buffer.type == ElementType::kInt32) {
+    const int32_t* const integers = reinterpret_cast<const int32_t*>(data);
+    for (size_t i = 0; i < buffer.elements(); i++) values[i] = static_cast<float>(integers[i]);
+    return;
+  }
+  const float* const stored = reinterpret_cast<const float*>(data);
+  for_columns(
+      {buffer.rows, buffer.columns, buffer.layout_parts}, {0, buffer.columns}, buffer.columns, [&](const Columns& c) {
+        for (size_t row = 0; row < buffer.rows; row++) {
+          memcpy(values + row * buffer.columns + c.column, stored + c.offset + row * c.stride, c.width * sizeof(float));
+        }
+      });
+}
+
+void Engine::write(const Buffer& buffer, const float* values) {
+  char* const data = regions_[buffer.region].data() + buffer.offset;
+  if (buffer.type == ElementType::kInt32) {
+    int32_t* const integers = reinterpret_cast<int32_t*>(data);
+    for (size_t i = 0; i < buffer.elements(); i++) {
+      // A float outside int32 has no conversion; such a class does not exist anyway.
+      const bool fits = values[i] >= -2147483648.0f && values[i] < 2147483648.0f;
+      integers[i] = fits ? static_cast<int32_t>(values[i]) : -1;
+    }
+    return;
+  }
+  float* const stored = reinterpret_cast<float*>(data);
+  for_columns(
+      {buffer.rows, buffer.columns, buffer.layout_parts}, {0, buffer.columns}, buffer.columns, [&](const Columns& c) {
+        for (size_t row = 0; row < buffer.rows; row++) {
+          memcpy(stored + c.offset + row * c.stride, values + row * buffer.columns + c.column, c.width * sizeof(float));
+        }
+      });
 }
 
 bool Engine::publish() {
@@ -137,6 +139,11 @@ const char* Engine::check(const Run& run) const {
   if (run.order.empty()) return "the order is empty";
   if (run.scalars.size() != run.steps * program_.scalars) return "there must be one row of scalars per step";
   for (const Op& op : section.ops) {
+    const int sparse = op.kind->sparse_field < 0 ? kNoBuffer : op.buffers[op.kind->sparse_field];
+    if (sparse != kNoBuffer && run.data && program_.buffers[static_cast<size_t>(sparse)].sparse &&
+        run.data->view.columns != program_.buffers[static_cast<size_t>(sparse)].columns) {
+      return "the data's samples do not have the input's size";
+    }
     if (strcmp(op.kind->name, "gather") != 0) continue;
     if (!run.data) return "the section gathers samples, and no data are bound";
     const DataView& view = run.data->view;
@@ -163,38 +170,44 @@ struct Engine::Advance {
   const Published& parameters;  // for evaluation
   Clock::time_point deadline;
   bool together;
+  bool lists;        // the samples are lists
+  size_t last_meet;  // the op of the section before which its last barrier is; none: the barrier is at the end
+  size_t first, last;
   Clock::time_point begin;  // when all members were there, and
   size_t parks;             // how often somebody had parked until then: waking the team is not contention
-  bool stop[2];
+  bool stop[2];             // behind the even and the odd steps
 };
 
 void Engine::advance(Run* run, double milliseconds) {
+  if (run->next_step == run->steps || run->cancelled.load(std::memory_order_relaxed)) return;
   const auto duration =
       std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double, std::milli>(milliseconds));
-  for (const Op& op : program_.sections[run->section].ops) {
-    SparseBatch* const batch = op.buffers[0] == kNoBuffer ? nullptr : sparse_[static_cast<size_t>(op.buffers[0])];
-    if (batch && run->data) batch->active = run->data->view.sparse;
-  }
   {
     const Published parameters(this);
-    Advance advance = {
-        this, run, parameters,    Clock::now() + duration, team_->members() > 1 && contention_.alone_left == 0,
-        {},   0,   {false, false}};
-    const size_t first = run->next_step;
+    Advance advance = {this, run, parameters, Clock::now() + duration, false, false, 0, 0, 0, {}, 0, {false, false}};
+    advance.together = team_->members() > 1 && contention_.alone_left == 0;
+    advance.lists = run->data && holds_lists(run->data->view.sparse);
+    const std::vector<Op>& ops = program_.sections[run->section].ops;
+    advance.last_meet = ops.size();
+    for (size_t i = 0; i < ops.size(); i++) {
+      if (!ops[i].absorbed && ops[i].barrier_before[advance.lists]) advance.last_meet = i;
+    }
+    advance.first = advance.last = run->next_step;
     if (advance.together) {
       team_->run(&Engine::advance_member, &advance);
     } else {
       advance_member(0, &advance);
     }
+    report_step(run, advance.last);
     const double seconds = std::chrono::duration<double>(Clock::now() - advance.begin).count();
-    watch_contention(advance.together, team_->barrier.parks() - advance.parks, run->next_step - first, seconds);
+    watch_contention(advance.together, team_->barrier.parks() - advance.parks, run->next_step - advance.first, seconds);
   }
   if (run->section == kTrainSection) publish();
 }
 
 void Engine::watch_contention(bool together, size_t parks, size_t steps, double seconds) {
-  // Parks per step, of about eight barriers; and too short a stretch tells nothing.
-  constexpr double kContended = 0.5, kLeastSeconds = 0.005;
+  // Parks per step, of a few barriers; and too short a stretch tells nothing.
+  constexpr double kContended = 0.25, kLeastSeconds = 0.005;
   constexpr size_t kFirstAlone = 4, kMostAlone = 64;
   Contention& c = contention_;
   if (team_->members() == 1 || steps == 0 || seconds < kLeastSeconds) return;
@@ -213,21 +226,43 @@ void Engine::watch_contention(bool together, size_t parks, size_t steps, double 
   }
 }
 
-// One barrier a step besides those between ops: behind it, everybody knows whether to go on, and member 0 may sum what
-// the step before reported. What is passed across it alternates between two places, since a member may be one step
-// ahead.
+// Sums what the samples of a step reported, in their order.
+void Engine::report_step(Run* run, size_t step) {
+  const size_t rows = run->samples_until(step + 1) - run->samples_until(step);
+  const std::vector<RowMetrics>& reported = row_metrics_[step % kMetricSlots];
+  double loss = 0, correct = 0;
+  for (size_t row = 0; row < rows; row++) {
+    loss += reported[row].loss;
+    correct += reported[row].correct;
+  }
+  run->metrics.push_back(loss);
+  run->metrics.push_back(correct);
+  run->next_step = step + 1;
+}
+
+// At the last barrier of a step, member 0 says before it whether to stop behind this step, and sums behind it what the
+// step before reported. What is passed across it alternates between places, since members may be a step apart.
+void Engine::meet(size_t member, size_t step, Advance* advance) {
+  Run& run = *advance->run;
+  if (member == 0) {
+    const bool cancelled = run.cancelled.load(std::memory_order_relaxed);
+    advance->stop[step & 1] = step + 1 == run.steps || cancelled || Clock::now() >= advance->deadline;
+  }
+  if (advance->together) team_->barrier.wait();
+  if (member == 0 && step > advance->first) report_step(&run, step - 1);
+}
+
 void Engine::advance_member(size_t member, void* argument) {
   Advance& advance = *static_cast<Advance*>(argument);
   Engine& engine = *advance.engine;
-  Run& run = *advance.run;
+  const Run& run = *advance.run;
   const Section& section = engine.program_.sections[run.section];
-  const size_t first = run.next_step;
   Barrier* const barrier = advance.together ? &engine.team_->barrier : nullptr;
 
-  StepContext context;
+  StepContext context = {};
   context.program = &engine.program_;
   context.section = &section;
-  context.sparse = engine.sparse_.data();
+  context.lists = engine.lists_[member];
   context.kernels = engine.kernels_;
   for (size_t region = 0; region < kRegionCount; region++) context.regions[region] = engine.regions_[region].data();
   if (run.section == kEvaluateSection) context.regions[kParameters] = advance.parameters.data();
@@ -235,55 +270,52 @@ void Engine::advance_member(size_t member, void* argument) {
   float* scratch = reinterpret_cast<float*>(engine.scratch_.data()) + member * engine.scratch_stride_;
   const Slice slice = {member, advance.together ? engine.team_->members() : 1, scratch};
 
-  if (barrier) barrier->wait();  // everybody has read next_step
+  if (barrier) barrier->wait();
   if (member == 0) {
     advance.begin = Clock::now();
     advance.parks = engine.team_->barrier.parks();
   }
-  for (size_t step = first;; step++) {
-    if (member == 0) {
-      const bool enough = step > first && Clock::now() >= advance.deadline;
-      advance.stop[step & 1] = enough || step == run.steps || run.cancelled.load(std::memory_order_relaxed);
-    }
-    if (barrier) barrier->wait();
-    if (member == 0 && step > first) {
-      const size_t rows = run.samples_until(step) - run.samples_until(step - 1);
-      double loss = 0, correct = 0;
-      for (size_t row = 0; row < rows; row++) {
-        loss += engine.row_metrics_[(step - 1) & 1][row].loss;
-        correct += engine.row_metrics_[(step - 1) & 1][row].correct;
-      }
-      run.metrics.push_back(loss);
-      run.metrics.push_back(correct);
-      run.next_step = step;
-    }
-    if (advance.stop[step & 1]) return;
-    const size_t begin = run.samples_until(step);
+  for (size_t step = advance.first;; step++) {
+    const size_t begin = run.samples_until(step), end = run.samples_until(step + 1);
     context.order = run.order.data() + begin;
-    context.rows = run.samples_until(step + 1) - begin;
+    context.rows = end - begin;
+    if (advance.lists) {
+      context.sparse = context.data->sparse;
+      context.sparse.order = context.order;
+    }
     context.scalars = run.scalars.data() + step * engine.program_.scalars;
-    context.metrics = engine.row_metrics_[step & 1].data();
-    run_ops(section, context, slice, barrier);
+    context.metrics = engine.row_metrics_[step % kMetricSlots].data();
+    for (size_t i = 0; i < section.ops.size(); i++) {
+      const Op& op = section.ops[i];
+      if (op.absorbed) continue;
+      if (i == advance.last_meet) {
+        engine.meet(member, step, &advance);
+      } else if (barrier && op.barrier_before[advance.lists]) {
+        barrier->wait();
+      }
+      op.kind->run(context, op, slice);
+    }
+    if (advance.last_meet == section.ops.size()) engine.meet(member, step, &advance);
+    if (!advance.stop[step & 1]) continue;
+    if (member == 0) advance.last = step;
+    return;
   }
 }
 
-// What one thread needs to infer by itself: the infer section's memory and, for a sparse input, its lists.
+// What one thread needs to infer by itself: the infer section's memory and, for a sparse input, room for its lists.
 struct Engine::Lane {
-  AlignedMemory memory, scratch;
-  SparseLists lists;
-  std::vector<SparseBatch*> sparse;  // by buffer
+  AlignedMemory memory, scratch, lists, starts;
 
   bool open(const Program& program) {
     const Section& section = program.sections[kInferSection];
-    sparse.assign(program.buffers.size(), nullptr);
     if (!memory.allocate(program.region_sizes[kInfer])) return false;
     if (!scratch.allocate(program.scratch_floats * sizeof(float))) return false;
     const Buffer& input = program.buffers[static_cast<size_t>(section.input)];
     if (!input.sparse) return true;
-    sparse[static_cast<size_t>(section.input)] = &lists.batch;
-    return lists.allocate(input.rows, input.columns, false);
+    if (!starts.allocate((input.rows + 1) * sizeof(size_t))) return false;
+    return lists.allocate((input.elements() + kRoomBehindLists) * sizeof(NonZero));
   }
-  size_t bytes() const { return memory.size() + scratch.size() + lists.memory.size(); }
+  size_t bytes() const { return memory.size() + scratch.size() + lists.size() + starts.size(); }
 };
 
 bool Engine::open_lanes() {
@@ -311,32 +343,49 @@ struct Engine::Inference {
 // who computes which one changes no bit.
 void Engine::infer_in_lane(Inference* inference, Lane* lane) {
   const Section& section = program_.sections[kInferSection];
-  const size_t input_index = static_cast<size_t>(section.input);
   StepContext context = {};
   context.program = &program_;
   context.section = &section;
   context.kernels = kernels_;
   context.regions[kParameters] = inference->parameters.data();
   context.regions[kInfer] = lane->memory.data();
-  context.sparse = lane->sparse.data();
-  SparseBatch* const batch = lane->sparse[input_index];
-  if (batch) batch->active = inference->as_lists;
   const Slice slice = {0, 1, reinterpret_cast<float*>(lane->scratch.data())};
-  const size_t columns = program_.buffers[input_index].columns;
+  const size_t columns = context.buffer(section.input).columns;
   const size_t output_columns = context.buffer(section.output).columns;
+  Pixel* const pixels = inference->bytes ? reinterpret_cast<Pixel*>(lane->lists.data()) : nullptr;
+  NonZero* const values = inference->bytes ? nullptr : reinterpret_cast<NonZero*>(lane->lists.data());
+  size_t* const starts = reinterpret_cast<size_t*>(lane->starts.data());
   for (;;) {
     const size_t begin = inference->next_row.fetch_add(inference->chunk_rows, std::memory_order_relaxed);
     if (begin >= inference->rows) return;
-    const size_t left = inference->rows - begin;
-    context.rows = left < inference->chunk_rows ? left : inference->chunk_rows;
+    context.rows = smaller(inference->rows - begin, inference->chunk_rows);
     const uint8_t* bytes = inference->bytes ? inference->bytes + begin * columns : nullptr;
     const float* floats = inference->floats ? inference->floats + begin * columns : nullptr;
-    kernels_->gather({bytes, floats, nullptr, context.pointer<float>(section.input), batch, context.rows, columns},
-                     slice);
-    run_ops(section, context, slice, nullptr);
+    if (inference->as_lists) {
+      kernels_->row_lists({bytes, floats, context.rows, columns, pixels, values, starts});
+      context.sparse = {pixels, values, starts, nullptr};
+    } else {
+      kernels_->gather(
+          {bytes, floats, SparseRows(), nullptr, context.pointer<float>(section.input), context.rows, columns}, slice);
+    }
+    for (const Op& op : section.ops) op.kind->run(context, op, slice);
     memcpy(inference->output + begin * output_columns, context.pointer<float>(section.output),
            context.rows * output_columns * sizeof(float));
   }
+}
+
+// Whether the input may be lists and so few of these samples' values are not zero that lists pay; looks at some rows.
+bool Engine::worth_lists(const uint8_t* bytes, const float* floats, size_t rows) const {
+  constexpr size_t kMostRows = 16;
+  const Buffer& input = program_.buffers[static_cast<size_t>(program_.sections[kInferSection].input)];
+  if (!input.sparse) return false;
+  const size_t looked_at = smaller(rows, kMostRows);
+  size_t non_zeros = 0;
+  for (size_t i = 0; i < looked_at; i++) {
+    const size_t begin = rows * i / looked_at * input.columns;
+    non_zeros += kernels_->non_zeros(bytes ? bytes + begin : nullptr, floats ? floats + begin : nullptr, input.columns);
+  }
+  return static_cast<double>(non_zeros) < kSparseDensity * static_cast<double>(looked_at * input.columns);
 }
 
 void Engine::infer_member(size_t member, void* argument) {
@@ -350,7 +399,7 @@ void Engine::infer_on_team(const uint8_t* bytes, const float* floats, size_t row
   const size_t capacity = program_.sections[kInferSection].capacity;
   const size_t share = rows / (kChunksPerMember * team_->members()) + 1;
   const size_t wanted = share > kLeastRows ? share : kLeastRows;
-  const bool as_lists = worth_lists(bytes, floats, rows, input_columns());
+  const bool as_lists = worth_lists(bytes, floats, rows);
   Inference inference = {this,   bytes,      floats,   rows, wanted < capacity ? wanted : capacity,
                          output, parameters, as_lists, {0}};
   team_->run(&Engine::infer_member, &inference);
@@ -359,13 +408,9 @@ void Engine::infer_on_team(const uint8_t* bytes, const float* floats, size_t row
 void Engine::infer_alone(const uint8_t* bytes, const float* floats, size_t rows, float* output) {
   const Published parameters(this);
   const size_t capacity = program_.sections[kInferSection].capacity;
-  const bool as_lists = worth_lists(bytes, floats, rows, input_columns());
+  const bool as_lists = worth_lists(bytes, floats, rows);
   Inference inference = {this, bytes, floats, rows, capacity, output, parameters, as_lists, {0}};
   infer_in_lane(&inference, lanes_.back().get());
-}
-
-size_t Engine::input_columns() const {
-  return program_.buffers[static_cast<size_t>(program_.sections[kInferSection].input)].columns;
 }
 
 }  // namespace mnist_train

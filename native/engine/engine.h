@@ -9,30 +9,13 @@
 #include <string>
 #include <vector>
 
+#include "data.h"
 #include "memory.h"
 #include "ops.h"
 #include "program.h"
 #include "thread_team.h"
 
 namespace mnist_train {
-
-// A copy of samples, shared by the runs that read it.
-struct Data {
-  AlignedMemory inputs, targets;
-  DataView view;
-};
-
-// The lists of a sparse buffer, with their memory.
-struct SparseLists {
-  SparseBatch batch = {};
-  AlignedMemory memory;
-  // Room for batches of this shape; lists of columns only where training needs them.
-  bool allocate(size_t capacity, size_t columns, bool by_column);
-};
-
-// Whether so few of these samples' values are not zero that lists pay; looks at some rows only. One of the arrays is
-// null.
-bool worth_lists(const uint8_t* bytes, const float* floats, size_t rows, size_t columns);
 
 // A run of a section over an order of samples, which may be advanced piece by piece.
 struct Run {
@@ -64,8 +47,11 @@ class Engine {
   size_t threads() const { return team_->members(); }
   size_t memory_bytes() const { return memory_bytes_; }
 
-  // Persistent memory and the train section's; null for other regions. Not while a run is being advanced.
-  char* data_of(const Buffer& buffer);
+  // Values of a buffer, row-major, int32 as floats; `values` has buffer.elements(). Only persistent buffers and the
+  // train section's can be read and written, unless they stand for lists; not while a run is being advanced.
+  bool accessible(const Buffer& buffer) const;
+  void read(const Buffer& buffer, float* values) const;
+  void write(const Buffer& buffer, const float* values);
   // Makes the current parameters those that evaluation and inference read. False when there is not enough memory.
   bool publish();
 
@@ -101,17 +87,19 @@ class Engine {
   static void advance_member(size_t member, void* argument);
   static void infer_member(size_t member, void* argument);
   void infer_in_lane(Inference* inference, Lane* lane);
+  void meet(size_t member, size_t step, Advance* advance);
+  void report_step(Run* run, size_t step);
   void watch_contention(bool together, size_t parks, size_t steps, double seconds);
   bool open_lists();
   bool open_lanes();
-  size_t input_columns() const;
+  bool worth_lists(const uint8_t* bytes, const float* floats, size_t rows) const;
 
   Program program_;
   const KernelTable* kernels_ = nullptr;
   std::unique_ptr<ThreadTeam> team_;
   AlignedMemory regions_[kRegionCount];
-  std::vector<std::unique_ptr<SparseLists>> lists_;
-  std::vector<SparseBatch*> sparse_;  // by buffer of training and evaluation; null for those that are not sparse
+  std::vector<std::unique_ptr<AlignedMemory>> list_memory_;
+  std::vector<ColumnLists> lists_;            // by member
   std::vector<std::unique_ptr<Lane>> lanes_;  // one per member, and one for infer_alone()
   AlignedMemory scratch_;                     // one stretch per member
   size_t scratch_stride_ = 0;                 // floats
@@ -124,7 +112,8 @@ class Engine {
     double team_seconds = 0;  // per step, in the last stretch of the team
   };
   Contention contention_;
-  std::vector<RowMetrics> row_metrics_[2];  // of the even and the odd steps
+  static constexpr size_t kMetricSlots = 3;
+  std::vector<RowMetrics> row_metrics_[kMetricSlots];  // of the steps in turn
   size_t memory_bytes_ = 0;
 
   std::mutex published_mutex_;

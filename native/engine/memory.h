@@ -5,10 +5,14 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
 
 namespace mnist_train {
 
 constexpr size_t kAlignment = 64;
+constexpr size_t kHugePage = size_t{1} << 21;
 
 class AlignedMemory {
  public:
@@ -18,16 +22,15 @@ class AlignedMemory {
   ~AlignedMemory() { release(); }
 
   // False when there is not so much memory. Zero bytes are allowed.
-  bool allocate(size_t bytes) {
-    release();
-    if (bytes > static_cast<size_t>(-1) - kAlignment) return false;
-    // calloc leaves large blocks to the system, which hands out zeroed pages when they are first touched: memory that a
-    // program never needs, such as lists for prediction while it trains, costs nothing.
-    block_ = calloc(bytes + kAlignment, 1);
-    if (block_ == nullptr) return false;
-    const uintptr_t address = reinterpret_cast<uintptr_t>(block_);
-    data_ = reinterpret_cast<char*>((address + kAlignment - 1) / kAlignment * kAlignment);
-    size_ = bytes;
+  bool allocate(size_t bytes) { return allocate(bytes, kAlignment); }
+
+  // For much memory that is read here and there: in pages of 2 MB where the system has them. With pages of 4 KB,
+  // finding the pages of 128 shuffled samples takes a tenth of a training step.
+  bool allocate_huge(size_t bytes) {
+    if (!allocate(bytes, bytes < kHugePage ? kAlignment : kHugePage)) return false;
+#if defined(__linux__)
+    if (bytes >= kHugePage) madvise(data_, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);  // advice: may be declined
+#endif
     return true;
   }
 
@@ -35,6 +38,19 @@ class AlignedMemory {
   size_t size() const { return size_; }
 
  private:
+  bool allocate(size_t bytes, size_t alignment) {
+    release();
+    if (bytes > static_cast<size_t>(-1) - alignment) return false;
+    // calloc leaves large blocks to the system, which hands out zeroed pages when they are first touched: memory that a
+    // program never needs, such as lists for prediction while it trains, costs nothing.
+    block_ = calloc(bytes + alignment, 1);
+    if (block_ == nullptr) return false;
+    const uintptr_t address = reinterpret_cast<uintptr_t>(block_);
+    data_ = reinterpret_cast<char*>((address + alignment - 1) / alignment * alignment);
+    size_ = bytes;
+    return true;
+  }
+
   void release() {
     free(block_);
     block_ = nullptr;

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "../kernels/partition.h"
+
 namespace mnist_train {
 namespace {
 
@@ -38,12 +40,51 @@ const char* check_scalar(const Program& program, double index) {
   return known ? nullptr : "no such scalar";
 }
 
+using Accesses = std::vector<Access>;
+
+void touch(const Op& op, size_t field, Share share, bool writes, Accesses* list) {
+  if (!absent(op, field)) list->push_back({op.buffers[field], share, writes});
+}
+
+// How a matrix of so many columns is divided among a team.
+Share matrix_share(size_t columns, Team team, Share by_rows) {
+  return divides_columns(columns, team.members) ? Share::kColumns : by_rows;
+}
+
+// Every field by rows; capital letters of `fields` and optional buffers included.
+void accesses_by_rows(const Program&, const Section&, const Op& op, Team, Accesses* list) {
+  size_t field = 0;
+  for (const char* letter = op.kind->fields; *letter; letter++) {
+    if (*letter != 'v') touch(op, field++, Share::kRows, *letter != 'r' && *letter != 'R', list);
+  }
+}
+
+// Fields of one shape: by columns where there are enough of them.
+void accesses_elementwise(const Program& program, const Section&, const Op& op, Team team, Accesses* list) {
+  const Share share = matrix_share(buffer_of(program, op, 0).columns, team, Share::kRows);
+  size_t field = 0;
+  for (const char* letter = op.kind->fields; *letter; letter++) {
+    if (*letter != 'v') touch(op, field++, share, *letter == 'w', list);
+  }
+}
+
+// Whether the op's sparse field is a buffer that stands for lists in this run.
+bool takes_lists(const Program& program, const Op& op, Team team) {
+  return team.lists && buffer_of(program, op, static_cast<size_t>(op.kind->sparse_field)).sparse;
+}
+
+// The samples of this step as lists, where the buffer is sparse and they are lists.
+SparseRows rows_of_buffer(const StepContext& c, int buffer) {
+  return c.buffer(buffer).sparse ? c.sparse : SparseRows();
+}
+
 // gather: source (0 inputs, 1 targets) -> output
 
 const char* check_gather(const Program& program, const Op& op) {
   if (!buffer_of(program, op, 0).batched) return "the output must be batched";
   if (op.values[0] != 0 && op.values[0] != 1) return "unknown source";
   if (op.values[0] == 0 && !is_float(buffer_of(program, op, 0))) return "inputs are float32";
+  if (op.values[0] != 0 && buffer_of(program, op, 0).sparse) return "targets cannot be sparse";
   return nullptr;
 }
 
@@ -51,16 +92,21 @@ void run_gather(const StepContext& c, const Op& op, Slice slice) {
   const Buffer& output = c.buffer(op.buffers[0]);
   const DataView& data = *c.data;
   if (op.values[0] == 0) {
-    c.kernels->gather({data.bytes, data.floats, c.order, c.pointer<float>(op.buffers[0]), c.sparse[op.buffers[0]],
-                       c.rows, output.columns},
-                      slice);
+    if (holds_lists(rows_of_buffer(c, op.buffers[0]))) return;  // whoever reads the buffer takes the lists
+    c.kernels->gather(
+        {data.bytes, data.floats, c.sparse, c.order, c.pointer<float>(op.buffers[0]), c.rows, output.columns}, slice);
   } else if (output.type == ElementType::kFloat32) {
     c.kernels->gather(
-        {nullptr, data.targets, c.order, c.pointer<float>(op.buffers[0]), nullptr, c.rows, output.columns}, slice);
-  } else if (slice.part == 0) {
+        {nullptr, data.targets, SparseRows(), c.order, c.pointer<float>(op.buffers[0]), c.rows, output.columns}, slice);
+  } else {
     int32_t* classes = c.pointer<int32_t>(op.buffers[0]);
-    for (size_t i = 0; i < c.rows; i++) classes[i] = data.classes[c.order[i]];
+    const Range rows = share(c.rows, 1, slice);
+    for (size_t i = rows.begin; i < rows.end; i++) classes[i] = data.classes[c.order[i]];
   }
+}
+
+void accesses_gather(const Program& program, const Section&, const Op& op, Team team, Accesses* list) {
+  if (!takes_lists(program, op, team)) touch(op, 0, Share::kRows, true, list);
 }
 
 // matmul: a, b -> output; transposeA, transposeB
@@ -121,11 +167,19 @@ const char* check_dense(const Program& program, const Op& op) {
 }
 
 void run_dense(const StepContext& c, const Op& op, Slice slice) {
-  const Buffer& weights = c.buffer(op.buffers[1]);
-  c.kernels->dense({c.pointer<float>(op.buffers[0]), c.sparse[op.buffers[0]], c.pointer<float>(op.buffers[1]),
-                    c.pointer<float>(op.buffers[2]), c.pointer<float>(op.buffers[3]), c.rows, weights.rows,
-                    weights.columns, activation_of(op.values[0]), static_cast<float>(op.values[1])},
+  c.kernels->dense({c.pointer<float>(op.buffers[0]), rows_of_buffer(c, op.buffers[0]), c.pointer<float>(op.buffers[1]),
+                    c.layout_of(op.buffers[1]), c.pointer<float>(op.buffers[2]), c.pointer<float>(op.buffers[3]),
+                    c.rows, activation_of(op.values[0]), static_cast<float>(op.values[1])},
                    slice);
+}
+
+void accesses_dense(const Program& program, const Section&, const Op& op, Team team, Accesses* list) {
+  const Share share = matrix_share(buffer_of(program, op, 1).columns, team, Share::kRows);
+  const bool columns = share == Share::kColumns;
+  if (!takes_lists(program, op, team)) touch(op, 0, columns ? Share::kAll : Share::kRows, false, list);
+  touch(op, 1, columns ? Share::kColumns : Share::kAll, false, list);
+  touch(op, 2, columns ? Share::kColumns : Share::kAll, false, list);
+  touch(op, 3, share, true, list);
 }
 
 size_t scratch_dense(const Program& program, const Op& op) { return scratch_floats(buffer_of(program, op, 1).rows); }
@@ -138,10 +192,10 @@ const char* check_activation_op(const Program& program, const Op& op) {
 }
 
 void run_activation(const StepContext& c, const Op& op, Slice slice) {
-  const size_t count = c.rows_of(op.buffers[0]) * c.buffer(op.buffers[0]).columns;
-  c.kernels->activation({c.pointer<float>(op.buffers[0]), c.pointer<float>(op.buffers[1]), count,
-                         activation_of(op.values[0]), static_cast<float>(op.values[1])},
-                        slice);
+  c.kernels->activation(
+      {c.pointer<float>(op.buffers[0]), c.pointer<float>(op.buffers[1]), c.rows_of(op.buffers[0]),
+       c.buffer(op.buffers[0]).columns, activation_of(op.values[0]), static_cast<float>(op.values[1])},
+      slice);
 }
 
 // activationBackward: reference, dOutput -> dInput; activation, negativeSlope
@@ -158,10 +212,10 @@ const char* check_activation_backward(const Program& program, const Op& op) {
 }
 
 void run_activation_backward(const StepContext& c, const Op& op, Slice slice) {
-  const size_t count = c.rows_of(op.buffers[0]) * c.buffer(op.buffers[0]).columns;
   c.kernels->activation_backward(
-      {c.pointer<float>(op.buffers[0]), c.pointer<float>(op.buffers[1]), c.pointer<float>(op.buffers[2]), count,
-       activation_of(op.values[0]), static_cast<float>(op.values[1])},
+      {c.pointer<float>(op.buffers[0]), c.pointer<float>(op.buffers[1]), c.pointer<float>(op.buffers[2]),
+       c.rows_of(op.buffers[0]), c.buffer(op.buffers[0]).columns, activation_of(op.values[0]),
+       static_cast<float>(op.values[1])},
       slice);
 }
 
@@ -229,12 +283,10 @@ const char* check_sgd(const Program& program, const Op& op) {
 }
 
 SgdArgs sgd_args(const StepContext& c, const Op& op) {
-  const Buffer& parameter = c.buffer(op.buffers[0]);
   return {c.pointer<float>(op.buffers[0]),
           c.pointer<float>(op.buffers[1]),
           c.pointer<float>(op.buffers[2]),
-          parameter.rows,
-          parameter.columns,
+          c.layout_of(op.buffers[0]),
           c.scalars[static_cast<size_t>(op.values[0])],
           static_cast<float>(op.values[1]),
           static_cast<float>(op.values[3]),
@@ -260,14 +312,12 @@ const char* check_adam(const Program& program, const Op& op) {
 }
 
 AdamArgs adam_args(const StepContext& c, const Op& op) {
-  const Buffer& parameter = c.buffer(op.buffers[0]);
   const auto scalar = [&](size_t value) { return c.scalars[static_cast<size_t>(op.values[value])]; };
   return {c.pointer<float>(op.buffers[0]),
           c.pointer<float>(op.buffers[1]),
           c.pointer<float>(op.buffers[2]),
           c.pointer<float>(op.buffers[3]),
-          parameter.rows,
-          parameter.columns,
+          c.layout_of(op.buffers[0]),
           static_cast<float>(op.values[0]),
           static_cast<float>(1.0 - op.values[0]),
           static_cast<float>(op.values[1]),
@@ -279,6 +329,20 @@ AdamArgs adam_args(const StepContext& c, const Op& op) {
 }
 
 void run_adam(const StepContext& c, const Op& op, Slice slice) { c.kernels->adam(adam_args(c, op), slice); }
+
+// An update takes the same share of the parameter, the gradient and the slots.
+void touch_update(const Op& op, Share share, Accesses* list) {
+  touch(op, 0, share, true, list);
+  touch(op, 1, share, false, list);
+  touch(op, 2, share, true, list);
+  touch(op, 3, share, true, list);
+}
+
+void accesses_update(const Program& program, const Section&, const Op& op, Team team, Accesses* list) {
+  const Buffer& parameter = buffer_of(program, op, 0);
+  const bool laid_out = parameter.layout_parts == team.members;
+  touch_update(op, laid_out ? matrix_share(parameter.columns, team, Share::kWeightRows) : Share::kAll, list);
+}
 
 // denseBackward: input, weights, dOutput -> dWeights?, dBias?, dInput?; update
 
@@ -310,12 +374,38 @@ Update update_of(const StepContext& c, int index) {
 }
 
 void run_dense_backward(const StepContext& c, const Op& op, Slice slice) {
-  const Buffer& weights = c.buffer(op.buffers[1]);
-  c.kernels->dense_backward({c.pointer<float>(op.buffers[0]), c.sparse[op.buffers[0]], c.pointer<float>(op.buffers[1]),
-                             c.pointer<float>(op.buffers[2]), c.pointer<float>(op.buffers[3]),
-                             c.pointer<float>(op.buffers[4]), c.pointer<float>(op.buffers[5]), c.rows, weights.rows,
-                             weights.columns, update_of(c, op.weights_update), update_of(c, op.bias_update)},
-                            slice);
+  c.kernels->dense_backward(
+      {c.pointer<float>(op.buffers[0]), rows_of_buffer(c, op.buffers[0]), c.lists, c.pointer<float>(op.buffers[1]),
+       c.layout_of(op.buffers[1]), c.pointer<float>(op.buffers[2]), c.pointer<float>(op.buffers[3]),
+       c.pointer<float>(op.buffers[4]), c.pointer<float>(op.buffers[5]), c.rows, update_of(c, op.weights_update),
+       update_of(c, op.bias_update)},
+      slice);
+}
+
+void accesses_dense_backward(const Program& program, const Section& section, const Op& op, Team team, Accesses* list) {
+  const auto update = [&](int index, Share share) {
+    if (index != kNoOp) touch_update(section.ops[static_cast<size_t>(index)], share, list);
+  };
+  if (!absent(op, 3)) {
+    const Share share = matrix_share(buffer_of(program, op, 1).columns, team, Share::kWeightRows);
+    const bool columns = share == Share::kColumns;
+    if (!takes_lists(program, op, team)) touch(op, 0, columns ? Share::kAll : Share::kColumns, false, list);
+    touch(op, 2, columns ? Share::kColumns : Share::kAll, false, list);
+    touch(op, 3, share, true, list);
+    update(op.weights_update, share);
+  }
+  if (!absent(op, 4)) {
+    touch(op, 2, Share::kColumns, false, list);
+    touch(op, 4, Share::kColumns, true, list);
+    update(op.bias_update, Share::kColumns);
+  }
+  if (!absent(op, 5)) {
+    const Share share = matrix_share(buffer_of(program, op, 1).rows, team, Share::kRows);
+    const bool columns = share == Share::kColumns;
+    touch(op, 1, columns ? Share::kWeightRows : Share::kAll, false, list);
+    touch(op, 2, columns ? Share::kAll : Share::kRows, false, list);
+    touch(op, 5, share, true, list);
+  }
 }
 
 size_t scratch_dense_backward(const Program& program, const Op& op) {
@@ -323,28 +413,25 @@ size_t scratch_dense_backward(const Program& program, const Op& op) {
   return scratch_floats(rows > units ? rows : units);
 }
 
-void run_column_lists(const StepContext& c, const Op& op, Slice slice) {
-  c.kernels->column_lists({c.sparse[op.buffers[0]], c.rows}, slice);
-}
-
 }  // namespace
 
 const OpKind kOpKinds[] = {
-    {"gather", "vw", check_gather, run_gather, nullptr, true, 0},
-    {"matmul", "rrwvv", check_matmul, run_matmul, scratch_matmul, false, -1},
-    {"dense", "rrRwvv", check_dense, run_dense, scratch_dense, false, 0},
-    {"denseBackward", "rrrWWWv", check_dense_backward, run_dense_backward, scratch_dense_backward, false, 0},
-    {"activation", "rwvv", check_activation_op, run_activation, nullptr, false, -1},
-    {"activationBackward", "rrwvv", check_activation_backward, run_activation_backward, nullptr, false, -1},
-    {"softmax", "rw", check_softmax, run_softmax, nullptr, false, -1},
-    {"softmaxBackward", "rrw", check_three_alike, run_softmax_backward, nullptr, false, -1},
-    {"softmaxCrossEntropy", "rrWv", check_softmax_cross_entropy, run_softmax_cross_entropy, nullptr, true, -1},
-    {"meanSquaredError", "rrW", check_mean_squared_error, run_mean_squared_error, nullptr, true, -1},
-    {"sgd", "urUvvvv", check_sgd, run_sgd, nullptr, false, -1},
-    {"adam", "uruuvvvvvv", check_adam, run_adam, nullptr, false, -1},
+    {"gather", "vw", check_gather, run_gather, nullptr, true, 0, accesses_gather},
+    {"matmul", "rrwvv", check_matmul, run_matmul, scratch_matmul, false, -1, nullptr},
+    {"dense", "rrRwvv", check_dense, run_dense, scratch_dense, false, 0, accesses_dense},
+    {"denseBackward", "rrrWWWv", check_dense_backward, run_dense_backward, scratch_dense_backward, false, 0,
+     accesses_dense_backward},
+    {"activation", "rwvv", check_activation_op, run_activation, nullptr, false, -1, accesses_elementwise},
+    {"activationBackward", "rrwvv", check_activation_backward, run_activation_backward, nullptr, false, -1,
+     accesses_elementwise},
+    {"softmax", "rw", check_softmax, run_softmax, nullptr, false, -1, accesses_by_rows},
+    {"softmaxBackward", "rrw", check_three_alike, run_softmax_backward, nullptr, false, -1, accesses_by_rows},
+    {"softmaxCrossEntropy", "rrWv", check_softmax_cross_entropy, run_softmax_cross_entropy, nullptr, true, -1,
+     accesses_by_rows},
+    {"meanSquaredError", "rrW", check_mean_squared_error, run_mean_squared_error, nullptr, true, -1, accesses_by_rows},
+    {"sgd", "urUvvvv", check_sgd, run_sgd, nullptr, false, -1, accesses_update},
+    {"adam", "uruuvvvvvv", check_adam, run_adam, nullptr, false, -1, accesses_update},
 };
 const size_t kOpKindCount = sizeof(kOpKinds) / sizeof(kOpKinds[0]);
-
-const OpKind kColumnListsKind = {"columnLists", "r", nullptr, run_column_lists, nullptr, false, 0};
 
 }  // namespace mnist_train

@@ -10,13 +10,13 @@ namespace mnist_train {
 // Samples that a run reads, in native memory.
 struct DataView {
   const uint8_t* bytes = nullptr;  // pixels, or
-  const float* floats = nullptr;   // values
+  const float* floats = nullptr;   // values, or
+  SparseRows sparse = {};          // lists of either
   size_t columns = 0;
   const int32_t* classes = nullptr;  // class indices, or
   const float* targets = nullptr;    // values
   size_t target_columns = 0;
   size_t count = 0;
-  bool sparse = false;  // worth lists of non-zeros
 };
 
 // What an op sees while a step runs.
@@ -30,7 +30,8 @@ struct StepContext {
   const float* scalars;   // of this step
   size_t rows;
   RowMetrics* metrics;
-  SparseBatch* const* sparse;  // by buffer; null for those that are not sparse
+  SparseRows sparse;  // the step's samples, where they are lists: what sparse buffers stand for
+  ColumnLists lists;  // this member's room for them by columns
 
   template <class T>
   T* pointer(int buffer) const {
@@ -40,6 +41,29 @@ struct StepContext {
   }
   const Buffer& buffer(int index) const { return program->buffers[static_cast<size_t>(index)]; }
   size_t rows_of(int index) const { return buffer(index).batched ? rows : buffer(index).rows; }
+  WeightLayout layout_of(int index) const {
+    return {buffer(index).rows, buffer(index).columns, buffer(index).layout_parts};
+  }
+};
+
+// How the members of a team divide what an op touches of a buffer: see kernels/partition.h.
+enum class Share {
+  kAll,         // not in a way that other ops follow
+  kRows,        // rows of a batch
+  kWeightRows,  // rows, in grains
+  kColumns,
+};
+
+struct Access {
+  int buffer;
+  Share share;
+  bool writes;
+};
+
+// For whom accesses are asked: the members of the team, and whether sparse buffers hold lists in this run.
+struct Team {
+  size_t members;
+  bool lists;
 };
 
 struct OpKind {
@@ -56,11 +80,10 @@ struct OpKind {
   bool needs_data;
   // The place among the op's buffers that may be sparse, or -1.
   int sparse_field;
+  // What the members of a team touch; null: everybody may touch all of the op's buffers. Updates that a denseBackward
+  // has absorbed are part of it.
+  void (*accesses)(const Program& program, const Section& section, const Op& op, Team team, std::vector<Access>* list);
 };
-
-// Makes the column lists of a sparse buffer, which denseBackward reads; parse_program() puts it behind the buffer's
-// gather.
-extern const OpKind kColumnListsKind;
 
 extern const OpKind kOpKinds[];
 extern const size_t kOpKindCount;

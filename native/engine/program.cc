@@ -107,7 +107,7 @@ bool parse_op(Reader& reader, Program* program, SectionId section) {
   const double most_buffers = static_cast<double>(program->buffers.size()) - 1;
   Op op;
   op.kind = &kOpKinds[reader.size("op", static_cast<double>(kOpKindCount - 1))];
-  op.barrier_before = true;
+  op.barrier_before[0] = op.barrier_before[1] = true;
   op.weights_update = op.bias_update = kNoOp;
   op.absorbed = false;
   size_t buffers = 0, values = 0;
@@ -142,25 +142,6 @@ bool parse_op(Reader& reader, Program* program, SectionId section) {
 
 bool is_op(const Op& op, const char* name) { return strcmp(op.kind->name, name) == 0; }
 
-// Puts an op that makes column lists behind each gather into a sparse buffer that a denseBackward reads.
-void add_column_lists(const Program& program, Section* section) {
-  const auto read_backward = [&](int buffer) {
-    for (const Op& op : section->ops) {
-      if (is_op(op, "denseBackward") && op.buffers[0] == buffer) return true;
-    }
-    return false;
-  };
-  for (size_t i = 0; i < section->ops.size(); i++) {
-    const Op gather = section->ops[i];
-    const int buffer = gather.buffers[0];
-    if (!is_op(gather, "gather") || !program.buffers[static_cast<size_t>(buffer)].sparse || !read_backward(buffer))
-      continue;
-    Op lists = gather;
-    lists.kind = &kColumnListsKind;
-    section->ops.insert(section->ops.begin() + static_cast<std::ptrdiff_t>(++i), lists);
-  }
-}
-
 // A denseBackward with `update` does the work of the optimizer ops that follow it. The gradients then have no other
 // reader: nothing is written to their buffers.
 bool absorb_updates(Reader& reader, Section* section) {
@@ -181,55 +162,6 @@ bool absorb_updates(Reader& reader, Section* section) {
     if (op.buffers[4] != kNoBuffer && !absorb(i, i + 2, op.buffers[4], &op.bias_update)) return false;
   }
   return true;
-}
-
-// Memory that an op touches. Lists of a sparse buffer get regions of their own, one for those of rows, one for columns.
-struct Access {
-  size_t region;
-  size_t begin, end;
-  bool writes;
-};
-
-void collect_accesses(const Program& program, const Op& op, std::vector<Access>* accesses) {
-  size_t next = 0;
-  for (const char* field = op.kind->fields; *field; field++) {
-    if (*field == 'v') continue;
-    const int index = op.buffers[next++];
-    if (index == kNoBuffer) continue;
-    const Buffer& b = program.buffers[static_cast<size_t>(index)];
-    const bool writes = tolower(*field) != 'r';
-    if (op.kind != &kColumnListsKind) {
-      accesses->push_back({static_cast<size_t>(b.region), b.offset, b.offset + b.elements() * 4, writes});
-    }
-    if (!b.sparse) continue;
-    const size_t lists = kRegionCount + 2 * static_cast<size_t>(index);
-    accesses->push_back({lists, 0, 1, writes});
-    if (op.kind == &kColumnListsKind) accesses->push_back({lists + 1, 0, 1, true});
-    if (is_op(op, "denseBackward")) accesses->push_back({lists + 1, 0, 1, false});
-  }
-}
-
-// Finds the ops before which all threads must have finished the ops since the last barrier: those that touch memory
-// that another op wrote, or write memory that another op touched. Compares bytes, since buffers may share space.
-void place_barriers(const Program& program, Section* section) {
-  std::vector<Access> since;
-  for (Op& op : section->ops) {
-    if (op.absorbed) continue;
-    std::vector<Access> own;
-    collect_accesses(program, op, &own);
-    for (const int update : {op.weights_update, op.bias_update}) {
-      if (update != kNoOp) collect_accesses(program, section->ops[static_cast<size_t>(update)], &own);
-    }
-    op.barrier_before = false;
-    for (const Access& a : own) {
-      for (const Access& b : since) {
-        const bool overlap = a.region == b.region && a.begin < b.end && b.begin < a.end;
-        if (overlap && (a.writes || b.writes)) op.barrier_before = true;
-      }
-    }
-    if (op.barrier_before) since.clear();
-    since.insert(since.end(), own.begin(), own.end());
-  }
 }
 
 bool parse_section(Reader& reader, Program* program) {
@@ -253,12 +185,16 @@ bool parse_section(Reader& reader, Program* program) {
   if (id == kInferSection && (section.input == kNoBuffer || section.output == kNoBuffer)) {
     return reader.fail("the infer section needs an input and an output");
   }
+  for (size_t i = 0; i < program->buffers.size() && id == kInferSection; i++) {
+    const bool input = static_cast<int>(i) == section.input;
+    if (program->buffers[i].region == kInfer && program->buffers[i].sparse && !input) {
+      return reader.fail("only the input of an infer section can be sparse");
+    }
+  }
   const size_t ops = reader.size("number of ops", kMostOps);
   for (size_t i = 0; i < ops && reader.ok(); i++) parse_op(reader, program, id);
   if (!reader.ok()) return false;
-  add_column_lists(*program, &section);
   if (!absorb_updates(reader, &section)) return false;
-  place_barriers(*program, &section);
   return reader.ok();
 }
 

@@ -21,8 +21,9 @@ struct Buffer {
   ElementType type;
   size_t offset;  // bytes from the region's start, a multiple of 64
   size_t rows, columns;
-  bool batched;  // rows is the section's capacity; a step uses its first rows
-  bool sparse;   // may be held as lists of non-zeros
+  bool batched;             // rows is the section's capacity; a step uses its first rows
+  bool sparse;              // may be held as lists of non-zeros
+  size_t layout_parts = 0;  // see WeightLayout; set by schedule()
   size_t elements() const { return rows * columns; }
 };
 
@@ -37,7 +38,8 @@ struct Op {
   const OpKind* kind;
   int buffers[kMaxOpBuffers];  // indices into Program::buffers, or kNoBuffer
   double values[kMaxOpValues];
-  bool barrier_before;  // reads or overwrites what an op since the last barrier touched
+  // Whether all members of a team must have come this far: see schedule(). For samples that are dense, and for lists.
+  bool barrier_before[2];
   // For denseBackward: the ops of the section that update its weights and its bias, whose work it does; kNoOp for none.
   int weights_update, bias_update;
   bool absorbed;  // done by the denseBackward before it
@@ -62,6 +64,9 @@ struct Program {
 // Reads and checks a program: after success every access that its ops can make is within its regions. On failure
 // returns false and says in `error` what is wrong. Any words are safe to pass.
 bool parse_program(const double* words, size_t count, Program* program, std::string* error);
+
+// Prepares a program for a team of so many members: lays out weights for them and places barriers.
+void schedule(Program* program, size_t members);
 
 }  // namespace mnist_train
 

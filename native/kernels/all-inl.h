@@ -30,7 +30,8 @@ const KernelTable kTable = {
     sgd,
     adam,
     gather,
-    column_lists,
+    row_lists,
+    non_zeros,
     multiply_adds,
 };
 

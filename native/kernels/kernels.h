@@ -20,27 +20,46 @@ struct Slice {
   float* scratch;  // this part's own memory, of the size that scratch_floats() gave
 };
 
-// A batch as lists of its non-zeros: [rows, columns], sorted by column in each row and by row in each column.
+// A product of `columns` columns may keep its right factor in panels. kPanelDepth rows of one take a quarter of a 1 MB
+// second-level cache.
+constexpr size_t kPanelColumns = 64;
+constexpr size_t kPanelDepth = 1024;
+
+// Where the elements of a weight matrix, its gradient and its slots are. With parts = 0 they are row-major. Else
+// columns are divided among so many parts as partition.h says, each share is cut into panels of kPanelColumns columns
+// (the last may be narrower), and the panels follow each other, each row-major. What a thread updates is then
+// contiguous: two threads on halves of one row-major matrix took 84 µs for gradient and update of 784x128 weights, on
+// panels of their own 52. And a panel is what the matrix kernels would have to pack.
+struct WeightLayout {
+  size_t rows, columns;
+  size_t parts;
+};
+
+// Non-zeros: of a row, where `index` is the column, or of a column, where it is the row.
+struct Pixel {
+  uint32_t word;  // index << 8 | value; stands for value / 255
+};
+constexpr size_t kMostPixelIndices = size_t{1} << 24;
 struct NonZero {
-  uint32_t index;  // of the column, in a list of a row; of the row, in a list of a column
+  uint32_t index;
   float value;
 };
 
-struct SparseBatch {
-  bool active;  // false: this batch is in the dense buffer instead
-  size_t columns;
-  NonZero* by_row;  // [capacity, row_stride]
-  size_t row_stride;
-  uint32_t*
-      chunk_starts;  // [capacity, chunks + 1]: where each run of 16 columns begins in its row's list; then its end
-  size_t chunks;
-  NonZero* by_column;  // [columns, column_stride]
-  size_t column_stride;
-  NonZero** column_ends;  // [columns]
+// Samples as lists of their non-zeros, by increasing column. One of `pixels` and `values` is null; both are where
+// samples are dense.
+struct SparseRows {
+  const Pixel* pixels;
+  const NonZero* values;
+  const size_t* starts;   // [samples + 1]
+  const uint32_t* order;  // which samples the rows are; null: the first ones
+};
 
-  const NonZero* row(size_t i) const { return by_row + i * row_stride; }
-  size_t row_length(size_t i) const { return chunk_starts[i * (chunks + 1) + chunks]; }
-  NonZero* column(size_t k) const { return by_column + k * column_stride; }
+// Room for lists of the non-zeros of a batch's columns. Each thread makes and reads its own: to share them costs more,
+// since every cache line then moves from core to core.
+struct ColumnLists {
+  void* entries;  // [columns, stride], Pixel or NonZero
+  size_t stride;  // at least the rows
+  void** ends;    // [columns]
 };
 
 // output[m, n] = a[m, k] * b[k, n], row-major; a transposed operand is stored as [k, m] or [n, k].
@@ -52,25 +71,26 @@ struct MatmulArgs {
   bool transpose_a, transpose_b;
 };
 
-// output[rows, units] = activation(input[rows, inputs] * weights[inputs, units] + bias[units]); bias may be null. The
-// input is `sparse` where that is not null and active.
+// output[rows, units] = activation(input[rows, inputs] * weights[inputs, units] + bias[units]), where inputs and units
+// are the layout's rows and columns; bias may be null. The input is `sparse` where that holds lists.
 struct DenseArgs {
   const float* input;
-  const SparseBatch* sparse;
+  SparseRows sparse;
   const float* weights;
+  WeightLayout layout;
   const float* bias;
   float* output;
-  size_t rows, inputs, units;
+  size_t rows;
   Activation activation;
   float negative_slope;
 };
 
-// velocity is null without momentum. Matrices are [rows, columns].
+// velocity is null without momentum. All have the same layout.
 struct SgdArgs {
   float* parameter;
   const float* gradient;
   float* velocity;
-  size_t rows, columns;
+  WeightLayout layout;
   float learning_rate, momentum, weight_decay;
   bool nesterov;
 };
@@ -80,7 +100,7 @@ struct AdamArgs {
   const float* gradient;
   float* first_moment;
   float* second_moment;
-  size_t rows, columns;
+  WeightLayout layout;
   float beta1, one_minus_beta1, beta2, one_minus_beta2, epsilon;
   float step_size, correction, decay;
 };
@@ -94,23 +114,26 @@ struct Update {
 };
 
 // d_weights, d_bias and d_input may be null. With an update, d_weights or d_bias is not written. No update goes
-// together with d_input, which needs the weights as they were.
+// together with d_input, which needs the weights as they were. `layout` is that of weights and d_weights. The input is
+// `sparse` where that holds lists; `lists` is then room to work in.
 struct DenseBackwardArgs {
   const float* input;
-  const SparseBatch* sparse;
+  SparseRows sparse;
+  ColumnLists lists;
   const float* weights;
+  WeightLayout layout;
   const float* d_output;
   float* d_weights;
   float* d_bias;
   float* d_input;
-  size_t rows, inputs, units;
+  size_t rows;
   Update weights_update, bias_update;
 };
 
 struct ActivationArgs {
   const float* input;
   float* output;
-  size_t count;
+  size_t rows, columns;
   Activation activation;
   float negative_slope;
 };
@@ -120,7 +143,7 @@ struct ActivationBackwardArgs {
   const float* reference;
   const float* d_output;
   float* d_input;
-  size_t count;
+  size_t rows, columns;
   Activation activation;
   float negative_slope;
 };
@@ -162,22 +185,28 @@ struct MeanSquaredErrorArgs {
   size_t rows, columns;
 };
 
-// output[row] = bytes[order[row]] / 255, or a copy of floats[order[row]]; order may be null for consecutive rows. Where
-// `sparse` is not null and active, the row lists are written instead of output.
+// output[row] = bytes[order[row]] / 255, or a copy of floats[order[row]], or the same of sparse samples; order may be
+// null for consecutive rows.
 struct GatherArgs {
   const uint8_t* bytes;
   const float* floats;
+  SparseRows sparse;
   const uint32_t* order;
   float* output;
-  SparseBatch* sparse;
   size_t rows, columns;
 };
 
-// Makes the column lists from the row lists.
-struct ColumnListsArgs {
-  SparseBatch* sparse;
-  size_t rows;
+// Makes lists of samples [rows, columns], pixels from bytes or values from floats; the other source is null. A vector
+// may be stored behind the last entry.
+struct RowListsArgs {
+  const uint8_t* bytes;
+  const float* floats;
+  size_t rows, columns;
+  Pixel* pixels;
+  NonZero* values;
+  size_t* starts;  // [rows + 1]
 };
+constexpr size_t kRoomBehindLists = 16;
 
 struct KernelTable {
   const char* isa;
@@ -193,14 +222,13 @@ struct KernelTable {
   void (*sgd)(const SgdArgs&, Slice);
   void (*adam)(const AdamArgs&, Slice);
   void (*gather)(const GatherArgs&, Slice);
-  void (*column_lists)(const ColumnListsArgs&, Slice);
-  double (*multiply_adds)(size_t rounds, float* sums);  // see peak-inl.h
+  void (*row_lists)(const RowListsArgs&);
+  size_t (*non_zeros)(const uint8_t* bytes, const float* floats, size_t count);  // of one of them; the other is null
+  double (*multiply_adds)(size_t rounds, float* sums);                           // see peak-inl.h
 };
 
 // The floats of scratch memory that a part needs for matrix products of this depth: one panel of b, or of a block of
-// its depth when it is deeper. The greatest panel is a quarter of a 1 MB second-level cache.
-constexpr size_t kPanelColumns = 64;
-constexpr size_t kPanelDepth = 1024;
+// its depth when it is deeper.
 constexpr size_t scratch_floats(size_t depth) { return (depth < kPanelDepth ? depth : kPanelDepth) * kPanelColumns; }
 
 }  // namespace mnist_train

@@ -12,8 +12,8 @@
 #define MNIST_TRAIN_KERNELS_MATMUL_INL_H_
 
 #include "kernels.h"
+#include "lanes-inl.h"
 #include "math-inl.h"
-#include "partition-inl.h"
 
 namespace mnist_train {
 namespace MNIST_TRAIN_ISA {
@@ -39,6 +39,25 @@ inline size_t vectors_for(size_t columns) { return (columns + kLanes - 1) / kLan
 struct Operand {
   const float* data;
   size_t row_stride, depth_stride;
+};
+
+// A right factor b whose columns are `column_stride` apart: 1, or the stored row length of a transposed b.
+struct StridedFactor {
+  const float* data;
+  size_t column_stride, depth_stride;
+
+  bool transposed() const { return column_stride != 1; }
+  const float* at(size_t column, size_t depth) const { return data + column * column_stride + depth * depth_stride; }
+  void pack(Range columns, Range depth, float* panel, size_t panel_stride) const;
+};
+
+// Weights [columns of b, depth] as the right factor, in whatever layout they are.
+struct TransposedWeights {
+  const float* data;
+  WeightLayout layout;
+
+  bool transposed() const { return true; }
+  void pack(Range columns, Range depth, float* panel, size_t panel_stride) const;
 };
 
 // What happens around the chains: where they start, and what is applied at the end.
@@ -190,25 +209,63 @@ inline void copy_rows(const float* from, size_t from_stride, size_t rows, size_t
   }
 }
 
-// `rows` rows of one block of columns, from the tile's start to the end of the chains. `b` begins with the block and is
-// read in place, or in panels, each of which serves all rows before the next: between them the chains wait in c.
-inline void multiply_columns(Tile tile, size_t rows, size_t width, size_t depth, Operand b, bool pack, float* panel) {
-  const size_t vecs = vectors_for(width);
-  const size_t panel_stride = vecs * kLanes;
-  tile.tail = width - (vecs - 1) * kLanes;
-  tile.b_depth = (pack ? panel_stride : b.depth_stride) * sizeof(float);
+inline void StridedFactor::pack(Range columns, Range depth, float* panel, size_t panel_stride) const {
+  const float* source = at(columns.begin, depth.begin);
+  if (transposed()) {
+    transpose(source, column_stride, columns.size(), depth.size(), panel, panel_stride);
+  } else {
+    copy_rows(source, depth_stride, depth.size(), columns.size(), panel, panel_stride);
+  }
+}
+
+inline void TransposedWeights::pack(Range columns, Range depth, float* panel, size_t panel_stride) const {
+  for_columns(layout, depth, depth.size(), [&](const Columns& stored) {
+    const float* source = data + stored.offset + columns.begin * stored.stride;
+    float* rows = panel + (stored.column - depth.begin) * panel_stride;
+    transpose(source, stored.stride, columns.size(), stored.width, rows, panel_stride);
+  });
+}
+
+// `rows` rows of one block of columns, from the tile's start to the end of the chains. b is packed in panels, each of
+// which serves all rows before the next: between them the chains wait in c.
+template <class Factor>
+inline void multiply_packed(Tile tile, size_t rows, Range columns, size_t depth, const Factor& b, float* panel) {
+  const size_t vecs = vectors_for(columns.size());
+  tile.tail = columns.size() - (vecs - 1) * kLanes;
+  tile.b = panel;
+  tile.b_depth = vecs * kLanes * sizeof(float);
   size_t k = 0;
   do {
-    tile.depth = pack ? smaller(depth - k, kPanelDepth) : depth;
-    const float* source = b.data + k * b.depth_stride;
-    tile.b = pack ? panel : source;
-    if (pack && b.row_stride == 1) copy_rows(source, b.depth_stride, tile.depth, width, panel, panel_stride);
-    if (pack && b.row_stride != 1) transpose(source, b.row_stride, width, tile.depth, panel, panel_stride);
+    tile.depth = smaller(depth - k, kPanelDepth);
+    b.pack(columns, {k, k + tile.depth}, panel, vecs * kLanes);
     multiply_rows(tile, rows, vecs);
     tile.a = step(tile.a, tile.depth * tile.a_depth);
     tile.start = nullptr;
     k += tile.depth;
   } while (k < depth);
+}
+
+// The same with b read in place.
+inline void multiply_in_place(Tile tile, size_t rows, Range columns, size_t depth, const StridedFactor& b) {
+  const size_t vecs = vectors_for(columns.size());
+  tile.tail = columns.size() - (vecs - 1) * kLanes;
+  tile.b = b.at(columns.begin, 0);
+  tile.b_depth = b.depth_stride * sizeof(float);
+  tile.depth = depth;
+  multiply_rows(tile, rows, vecs);
+}
+
+inline void multiply_columns(const Tile& tile, size_t rows, Range columns, size_t depth, const StridedFactor& b,
+                             float* panel) {
+  // Rows of a panel follow each other closely enough as they are.
+  const bool pack = b.transposed() || (rows >= kPackRows && b.depth_stride > kPanelColumns);
+  if (pack) return multiply_packed(tile, rows, columns, depth, b, panel);
+  multiply_in_place(tile, rows, columns, depth, b);
+}
+
+inline void multiply_columns(const Tile& tile, size_t rows, Range columns, size_t depth, const TransposedWeights& b,
+                             float* panel) {
+  multiply_packed(tile, rows, columns, depth, b, panel);
 }
 
 // Whether the transpose of a product takes fewer steps: tile rows times vectors, and, for an a whose columns are not
@@ -220,13 +277,13 @@ inline bool is_narrow(size_t rows, size_t columns, const Operand& a) {
 }
 
 // transpose(c) = transpose(b) * transpose(a), a strip of as many rows of a at a time as a tile has columns.
-inline void multiply_narrow(Block block, size_t depth, Operand a, Operand b, float* c, size_t c_stride,
+inline void multiply_narrow(Block block, size_t depth, Operand a, const StridedFactor& b, float* c, size_t c_stride,
                             const Epilogue& epilogue, float* scratch) {
   const size_t columns = block.columns.size();
   alignas(64) float strip[kNarrow * kBlockColumns];
   Tile tile;
-  tile.a = b.data + block.columns.begin * b.row_stride;
-  tile.a_row = b.row_stride * sizeof(float);
+  tile.a = b.at(block.columns.begin, 0);
+  tile.a_row = b.column_stride * sizeof(float);
   tile.a_depth = b.depth_stride * sizeof(float);
   tile.c = strip;
   tile.c_row = kBlockColumns;
@@ -237,23 +294,22 @@ inline void multiply_narrow(Block block, size_t depth, Operand a, Operand b, flo
       const Vec start = epilogue.bias ? add(set1(epilogue.bias[block.columns.begin + j]), zero()) : zero();
       for (size_t i = 0; i < width; i += kLanes) store(strip + j * kBlockColumns + i, start);
     }
-    const Operand rows_of_a = {a.data + row * a.row_stride, a.row_stride, a.depth_stride};
-    multiply_columns(tile, columns, width, depth, rows_of_a, a.row_stride != 1, scratch);
+    const StridedFactor transposed_a = {a.data, a.row_stride, a.depth_stride};
+    if (transposed_a.transposed()) {
+      multiply_packed(tile, columns, {row, row + width}, depth, transposed_a, scratch);
+    } else {
+      multiply_in_place(tile, columns, {row, row + width}, depth, transposed_a);
+    }
     activate_rows(strip, kBlockColumns, columns, width, epilogue);
     transpose(strip, kBlockColumns, columns, width, c + row * c_stride + block.columns.begin, c_stride);
   }
 }
 
-// The block of c = epilogue(a * b). `b_stride` is the length of a stored row of b. `scratch` has scratch_floats(depth).
-inline void multiply_block(Block block, size_t depth, Operand a, const float* b, size_t b_stride, bool transpose_b,
-                           float* c, size_t c_stride, const Epilogue& epilogue, float* scratch) {
+// c = epilogue(a * b) for the block, by tiles.
+template <class Factor>
+inline void multiply_wide(Block block, size_t depth, Operand a, const Factor& b, float* c, size_t c_stride,
+                          const Epilogue& epilogue, float* scratch) {
   const size_t rows = block.rows.size();
-  if (rows == 0) return;
-  // As for a: from one column to the next, and from one depth to the next.
-  const Operand columns = {b, transpose_b ? b_stride : 1, transpose_b ? 1 : b_stride};
-  if (is_narrow(rows, block.columns.size(), a)) {
-    return multiply_narrow(block, depth, a, columns, c, c_stride, epilogue, scratch);
-  }
   alignas(64) float start[kBlockColumns];
   Tile tile;
   tile.a = a.data + block.rows.begin * a.row_stride;
@@ -274,17 +330,33 @@ inline void multiply_block(Block block, size_t depth, Operand a, const float* b,
       store(start + j, epilogue.bias ? add(load_lanes(epilogue.bias + column + j, lanes), zero()) : zero());
     }
     tile.c = c + block.rows.begin * c_stride + column;
-    const Operand block_of_b = {columns.data + column * columns.row_stride, columns.row_stride, columns.depth_stride};
-    multiply_columns(tile, rows, width, depth, block_of_b, transpose_b || rows >= kPackRows, scratch);
+    multiply_columns(tile, rows, {column, column + width}, depth, b, scratch);
     activate_rows(tile.c, c_stride, rows, width, epilogue);
     column += width;
   }
 }
 
+// The block of c = epilogue(a * b). `scratch` has scratch_floats(depth).
+inline void multiply_block(Block block, size_t depth, Operand a, const StridedFactor& b, float* c, size_t c_stride,
+                           const Epilogue& epilogue, float* scratch) {
+  if (block.rows.size() == 0) return;
+  if (is_narrow(block.rows.size(), block.columns.size(), a)) {
+    return multiply_narrow(block, depth, a, b, c, c_stride, epilogue, scratch);
+  }
+  multiply_wide(block, depth, a, b, c, c_stride, epilogue, scratch);
+}
+
+inline void multiply_block(Block block, size_t depth, Operand a, const TransposedWeights& b, float* c, size_t c_stride,
+                           const Epilogue& epilogue, float* scratch) {
+  if (block.rows.size() > 0) multiply_wide(block, depth, a, b, c, c_stride, epilogue, scratch);
+}
+
+// By columns where there are enough of them: each thread then packs its own part of a transposed factor.
 void matmul(const MatmulArgs& args, Slice slice) {
   const Operand a = {args.a, args.transpose_a ? 1 : args.k, args.transpose_a ? args.m : 1};
-  multiply_block(share_matrix(args.m, args.n, slice), args.k, a, args.b, args.transpose_b ? args.k : args.n,
-                 args.transpose_b, args.output, args.n, {nullptr, Activation::kLinear, 0.0f}, slice.scratch);
+  const StridedFactor b = {args.b, args.transpose_b ? args.k : 1, args.transpose_b ? 1 : args.n};
+  multiply_block(share_matrix(args.m, args.n, 1, slice), args.k, a, b, args.output, args.n,
+                 {nullptr, Activation::kLinear, 0.0f}, slice.scratch);
 }
 
 }  // namespace

@@ -5,7 +5,7 @@
 #define MNIST_TRAIN_KERNELS_OPTIMIZERS_INL_H_
 
 #include "kernels.h"
-#include "partition-inl.h"
+#include "lanes-inl.h"
 
 namespace mnist_train {
 namespace MNIST_TRAIN_ISA {
@@ -82,21 +82,17 @@ struct AdamRule {
 
 // Feeds a whole gradient to a rule; matrices are divided among threads as their gradients are.
 template <class Rule>
-inline void apply_rule(const Rule& rule, const float* gradient, size_t rows, size_t columns, Slice slice) {
-  const Block block = share_rows(rows, columns, slice);
-  for (size_t row = block.rows.begin; row < block.rows.end; row++) {
-    for (size_t j = block.columns.begin; j < block.columns.end; j += kLanes) {
-      const size_t lanes = smaller(kLanes, block.columns.end - j);
-      rule.apply(row * columns + j, load_lanes(gradient + row * columns + j, lanes), lanes);
-    }
+inline void apply_rule(const Rule& rule, const float* gradient, const WeightLayout& layout, Slice slice) {
+  const Range range = share_elements(layout, slice);
+  for (size_t i = range.begin; i < range.end; i += kLanes) {
+    const size_t lanes = smaller(kLanes, range.end - i);
+    rule.apply(i, load_lanes(gradient + i, lanes), lanes);
   }
 }
 
-void sgd(const SgdArgs& args, Slice slice) { apply_rule(SgdRule(args), args.gradient, args.rows, args.columns, slice); }
+void sgd(const SgdArgs& args, Slice slice) { apply_rule(SgdRule(args), args.gradient, args.layout, slice); }
 
-void adam(const AdamArgs& args, Slice slice) {
-  apply_rule(AdamRule(args), args.gradient, args.rows, args.columns, slice);
-}
+void adam(const AdamArgs& args, Slice slice) { apply_rule(AdamRule(args), args.gradient, args.layout, slice); }
 
 }  // namespace
 }  // namespace MNIST_TRAIN_ISA

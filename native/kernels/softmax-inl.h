@@ -3,8 +3,8 @@
 #define MNIST_TRAIN_KERNELS_SOFTMAX_INL_H_
 
 #include "kernels.h"
+#include "lanes-inl.h"
 #include "math-inl.h"
-#include "partition-inl.h"
 
 namespace mnist_train {
 namespace MNIST_TRAIN_ISA {

@@ -1,72 +1,140 @@
-// Products whose left factor is mostly zeros: images, activations behind ReLU. A batch is held as two sets of lists,
-// the non-zeros of every row and those of every column. A term that is left out adds zero, so the chains keep their
-// bits.
+// Products whose left factor is mostly zeros, such as images: lists of the non-zeros of every row for the forward pass,
+// of every column for the gradient. A term that is left out adds zero, so the chains keep their bits.
 //
-// Four fifths of MNIST's pixels are zero. On a Zen 4 core the products of 784-128-10 at batch 128 take 69 µs (forward)
-// and 82 µs (gradient) this way, 222 and 230 in full. The bound is loading: one vector of the right factor per
-// multiply-add.
+// Four fifths of MNIST's pixels are zero. What bounds these kernels is loading: one vector of the right factor for each
+// multiply-add, and 128 x 64 floats of it or more do not stay in the first cache level beside everything else.
 #ifndef MNIST_TRAIN_KERNELS_SPARSE_INL_H_
 #define MNIST_TRAIN_KERNELS_SPARSE_INL_H_
 
 #include "kernels.h"
-#include "partition-inl.h"
+#include "lanes-inl.h"
 
 namespace mnist_train {
 namespace MNIST_TRAIN_ISA {
 namespace {
 
-// Appends the non-zeros of `x`, whose first lane is column `column`, to a list; returns the new end.
-inline NonZero* append_non_zeros(Vec x, size_t column, NonZero* end) {
-  const Mask mask = not_equal(x, zero());
-  store_pairs(reinterpret_cast<float*>(end), compress(index_bits(static_cast<uint32_t>(column)), mask),
-              compress(x, mask));
-  return end + count(mask);
+// What a pixel stands for, correctly rounded.
+struct PixelTable {
+  float values[256];
+  constexpr PixelTable() : values() {
+    for (int i = 0; i < 256; i++) values[i] = static_cast<float>(i) / 255.0f;
+  }
+};
+alignas(64) constexpr PixelTable kPixelTable;
+
+inline uint32_t index_of(const Pixel& pixel) { return pixel.word >> 8; }
+inline uint32_t index_of(const NonZero& entry) { return entry.index; }
+inline float value_of(const Pixel& pixel) { return kPixelTable.values[pixel.word & 255]; }
+inline float value_of(const NonZero& entry) { return entry.value; }
+inline Pixel with_index(const Pixel& pixel, size_t index) {
+  return {static_cast<uint32_t>(index) << 8 | (pixel.word & 255)};
+}
+inline NonZero with_index(const NonZero& entry, size_t index) { return {static_cast<uint32_t>(index), entry.value}; }
+
+template <class Entry>
+struct EntryList {
+  const Entry* begin;
+  size_t length;
+};
+
+template <class Entry>
+inline EntryList<Entry> list_of(const Entry* entries, const SparseRows& rows, size_t row) {
+  const size_t sample = rows.order ? rows.order[row] : row;
+  const size_t begin = rows.starts[sample];
+  return {entries + begin, rows.starts[sample + 1] - begin};
 }
 
-// The list of one row. `load_columns(column, lanes)` gives the values.
-template <class LoadColumns>
-inline void list_row(SparseBatch& batch, size_t row, LoadColumns load_columns) {
-  NonZero* const begin = batch.by_row + row * batch.row_stride;
-  NonZero* end = begin;
-  uint32_t* const chunk_starts = batch.chunk_starts + row * (batch.chunks + 1);
-  for (size_t chunk = 0; chunk < batch.chunks; chunk++) {
-    chunk_starts[chunk] = static_cast<uint32_t>(end - begin);
-    const size_t stop = smaller((chunk + 1) * kGrain, batch.columns);
-    for (size_t column = chunk * kGrain; column < stop; column += kLanes) {
-      end = append_non_zeros(load_columns(column, smaller(kLanes, stop - column)), column, end);
+// Calls work with the entries of rows that hold lists.
+template <class Work>
+inline void with_entries(const SparseRows& rows, const Work& work) {
+  if (rows.pixels) return work(rows.pixels);
+  work(rows.values);
+}
+
+// Lists from samples.
+
+size_t non_zeros(const uint8_t* bytes, const float* floats, size_t size) {
+  size_t found = 0;
+  for (size_t i = 0; i < size; i += kLanes) {
+    const size_t lanes = smaller(kLanes, size - i);
+    if (bytes) {
+      found += count(not_equal(lanes == kLanes ? load_bytes(bytes + i) : load_bytes_partial(bytes + i, lanes), zero()));
+    } else {
+      found += count(not_equal(load_lanes(floats + i, lanes), zero()));
     }
   }
-  chunk_starts[batch.chunks] = static_cast<uint32_t>(end - begin);
+  return found;
 }
 
-// Lists of columns from lists of rows; each part makes those of its own columns.
-void column_lists(const ColumnListsArgs& args, Slice slice) {
-  SparseBatch& batch = *args.sparse;
-  if (!batch.active) return;
-  const Range columns = share(batch.columns, kGrain, slice);
-  for (size_t column = columns.begin; column < columns.end; column++) batch.column_ends[column] = batch.column(column);
-  const size_t first_chunk = columns.begin / kGrain, last_chunk = (columns.end + kGrain - 1) / kGrain;
+template <class Entry, class Load>
+inline Entry* append_row(Entry* end, size_t columns, const Load& load_entries) {
+  for (size_t column = 0; column < columns; column += kLanes) {
+    end = load_entries(end, column, smaller(kLanes, columns - column));
+  }
+  return end;
+}
+
+void row_lists(const RowListsArgs& args) {
+  Pixel* pixels = args.pixels;
+  NonZero* values = args.values;
   for (size_t row = 0; row < args.rows; row++) {
-    const uint32_t* chunk_starts = batch.chunk_starts + row * (batch.chunks + 1);
-    const NonZero* list = batch.row(row);
-    const NonZero* const end = list + chunk_starts[last_chunk];
-    for (const NonZero* entry = list + chunk_starts[first_chunk]; entry < end; entry++) {
-      *batch.column_ends[entry->index]++ = {static_cast<uint32_t>(row), entry->value};
+    args.starts[row] = static_cast<size_t>(args.bytes ? pixels - args.pixels : values - args.values);
+    if (args.bytes) {
+      const uint8_t* bytes = args.bytes + row * args.columns;
+      pixels = append_row(pixels, args.columns, [&](Pixel* end, size_t column, size_t lanes) {
+        const Vec x = lanes == kLanes ? load_bytes(bytes + column) : load_bytes_partial(bytes + column, lanes);
+        const Mask mask = not_equal(x, zero());
+        store(reinterpret_cast<float*>(end), compress(pixel_bits(x, static_cast<uint32_t>(column)), mask));
+        return end + count(mask);
+      });
+    } else {
+      const float* floats = args.floats + row * args.columns;
+      values = append_row(values, args.columns, [&](NonZero* end, size_t column, size_t lanes) {
+        const Vec x = load_lanes(floats + column, lanes);
+        const Mask mask = not_equal(x, zero());
+        store_pairs(reinterpret_cast<float*>(end), compress(index_bits(static_cast<uint32_t>(column)), mask),
+                    compress(x, mask));
+        return end + count(mask);
+      });
     }
   }
+  args.starts[args.rows] = static_cast<size_t>(args.bytes ? pixels - args.pixels : values - args.values);
 }
 
-// The columns that one pass of a sparse product computes.
+// The non-zeros of a batch's columns, by increasing row.
+template <class Entry>
+struct ListsOfColumns {
+  const Entry* entries;
+  size_t stride;
+  Entry* const* ends;
+};
+
+template <class Entry>
+inline ListsOfColumns<Entry> lists_of_columns(const Entry* entries, const SparseRows& sparse, size_t rows,
+                                              size_t columns, const ColumnLists& room) {
+  Entry* const lists = static_cast<Entry*>(room.entries);
+  Entry** const ends = reinterpret_cast<Entry**>(room.ends);
+  for (size_t k = 0; k < columns; k++) ends[k] = lists + k * room.stride;
+  for (size_t row = 0; row < rows; row++) {
+    const EntryList<Entry> list = list_of(entries, sparse, row);
+    for (size_t t = 0; t < list.length; t++) *ends[index_of(list.begin[t])]++ = with_index(list.begin[t], row);
+  }
+  return {lists, room.stride, ends};
+}
+
+// Products.
+
+// The columns of the right factor that one pass of a product computes.
 struct ColumnBlock {
-  const float* right;  // the right factor at the first column, rows of `stride` floats
+  const float* right;  // at the first column, rows of `stride` floats
   size_t stride;
   size_t tail;  // lanes of the last vector
 };
 
-template <int kVecs, bool kTail>
-inline void multiply_entry(Vec (&acc)[kVecs], const NonZero& entry, const ColumnBlock& block) {
-  const Vec factor = set1(entry.value);
-  const float* p = block.right + entry.index * block.stride;
+template <int kVecs, bool kTail, class Entry>
+inline void multiply_entry(Vec (&acc)[kVecs], const Entry& entry, const ColumnBlock& block) {
+  const Vec factor = set1(value_of(entry));
+  const float* p = block.right + index_of(entry) * block.stride;
   for (int j = 0; j < kVecs; j++) {
     const Vec right = kTail && j == kVecs - 1 ? load_partial(p + j * kLanes, block.tail) : load(p + j * kLanes);
     acc[j] = fma(factor, right, acc[j]);
@@ -84,50 +152,20 @@ inline void store_columns(float* p, const Vec (&acc)[kVecs], size_t tail) {
   }
 }
 
-// output[rows[0] ... rows[kRows - 1], block] = bias + left * right. The rows' lists run in lockstep as far as the
-// shortest goes: that many independent chains hide the latency of the multiply-adds.
-template <int kRows, int kVecs, bool kTail>
-inline void multiply_rows(const SparseBatch& batch, const uint32_t* rows, const ColumnBlock& block, const float* bias,
-                          float* output) {
-  Vec acc[kRows][kVecs];
-  for (int j = 0; j < kVecs; j++) {
-    Vec start = zero();
-    if (bias) {
-      const float* p = bias + j * kLanes;
-      start = add(kTail && j == kVecs - 1 ? load_partial(p, block.tail) : load(p), zero());
+// Calls work.run<vectors, ragged>(first column, tail) for runs of columns: kWide vectors, else at most four.
+template <int kWide, class Work>
+inline void for_vectors(size_t columns, const Work& work) {
+  size_t column = 0;
+  if constexpr (kWide > 4) {
+    for (; column + kWide * kLanes <= columns; column += kWide * kLanes) {
+      work.template run<kWide, false>(column, kLanes);
     }
-    for (int i = 0; i < kRows; i++) acc[i][j] = start;
   }
-  const NonZero* lists[kRows];
-  size_t lengths[kRows];
-  size_t shortest = static_cast<size_t>(-1);
-  for (int i = 0; i < kRows; i++) {
-    lists[i] = batch.row(rows[i]);
-    lengths[i] = batch.row_length(rows[i]);
-    shortest = smaller(shortest, lengths[i]);
-  }
-  for (size_t t = 0; t < shortest; t++) {
-#pragma GCC unroll 8
-    for (int i = 0; i < kRows; i++) multiply_entry<kVecs, kTail>(acc[i], lists[i][t], block);
-  }
-#pragma GCC unroll 8
-  for (int i = 0; i < kRows; i++) {
-    for (size_t t = shortest; t < lengths[i]; t++) multiply_entry<kVecs, kTail>(acc[i], lists[i][t], block);
-    store_columns<kVecs, kTail>(output + rows[i] * block.stride, acc[i], block.tail);
-  }
-}
-
-constexpr int kSparseVecs = 4;
-
-// Calls work.run<vectors, ragged>(first column, width) for blocks of up to kSparseVecs vectors.
-template <class Work>
-inline void for_column_blocks(Range columns, const Work& work) {
-  for (size_t column = columns.begin; column < columns.end; column += kSparseVecs * kLanes) {
-    const size_t width = smaller(kSparseVecs * kLanes, columns.end - column);
+  for (; column < columns; column += 4 * kLanes) {
+    const size_t width = smaller(4 * kLanes, columns - column);
     const size_t vecs = (width + kLanes - 1) / kLanes;
-    const bool ragged = width % kLanes != 0;
     const size_t tail = width - (vecs - 1) * kLanes;
-    switch (vecs * 2 + (ragged ? 1 : 0)) {
+    switch (vecs * 2 + (tail == kLanes ? 0 : 1)) {
       case 2:
         work.template run<1, false>(column, tail);
         break;
@@ -156,21 +194,22 @@ inline void for_column_blocks(Range columns, const Work& work) {
   }
 }
 
-// Rows in the order of the lengths of their lists (counting sort): rows that go in lockstep then end together, which
-// makes the forward pass 12 % faster.
+// Rows in the order of the lengths of their lists (counting sort): rows that go in lockstep then end together.
 class RowOrder {
  public:
   static constexpr size_t kMostRows = 128;
 
-  RowOrder(const SparseBatch& batch, Range rows) : count_(rows.size()) {
+  RowOrder(const SparseRows& sparse, size_t columns, Range rows) : count_(rows.size()) {
     constexpr size_t kBuckets = 128;
-    const size_t divisor = batch.columns / kBuckets + 1;
+    const size_t divisor = columns / kBuckets + 1;
+    const auto bucket_of = [&](size_t row) {
+      const size_t sample = sparse.order ? sparse.order[row] : row;
+      return (sparse.starts[sample + 1] - sparse.starts[sample]) / divisor;
+    };
     uint32_t ends[kBuckets + 1] = {0};
-    for (size_t row = rows.begin; row < rows.end; row++) ends[batch.row_length(row) / divisor + 1]++;
+    for (size_t row = rows.begin; row < rows.end; row++) ends[bucket_of(row) + 1]++;
     for (size_t i = 1; i <= kBuckets; i++) ends[i] += ends[i - 1];
-    for (size_t row = rows.begin; row < rows.end; row++) {
-      rows_[ends[batch.row_length(row) / divisor]++] = static_cast<uint32_t>(row);
-    }
+    for (size_t row = rows.begin; row < rows.end; row++) rows_[ends[bucket_of(row)]++] = static_cast<uint32_t>(row);
   }
   size_t size() const { return count_; }
   const uint32_t* from(size_t place) const { return rows_ + place; }
@@ -180,46 +219,97 @@ class RowOrder {
   uint32_t rows_[kMostRows];
 };
 
-// output[rows, units] = bias + input * weights, over the rows of `order` and a block of columns.
+// output[row, block] = bias + left[row] * right, for the rows of `order`. Some rows' lists run in lockstep as far as
+// the shortest goes: their independent chains hide the latency of the multiply-adds, and a vector that one of them
+// loads is in the first cache level still when the others, which are near the same column, want it. Six rows of four
+// vectors take 39 µs for 128 images and 64 units, four rows 41, two 48, one 57.
+template <class Entry>
 struct SparseForward {
-  const DenseArgs& args;
+  const Entry* entries;
+  const SparseRows& sparse;
   const RowOrder& order;
+  Columns columns;
+  const float* weights;
+  const float* bias;  // may be null
+  float* output;
+  size_t output_stride;
 
   template <int kVecs, bool kTail>
   void run(size_t column, size_t tail) const {
-    const ColumnBlock block = {args.weights + column, args.units, tail};
-    const float* bias = args.bias ? args.bias + column : nullptr;
-    float* output = args.output + column;
+    const ColumnBlock block = {weights + columns.offset + column, columns.stride, tail};
     size_t i = 0;
     for (; i + kSparseRows <= order.size(); i += kSparseRows) {
-      multiply_rows<kSparseRows, kVecs, kTail>(*args.sparse, order.from(i), block, bias, output);
+      run_rows<kSparseRows, kVecs, kTail>(order.from(i), block, columns.column + column);
     }
-    for (; i < order.size(); i++) multiply_rows<1, kVecs, kTail>(*args.sparse, order.from(i), block, bias, output);
+    for (; i < order.size(); i++) run_rows<1, kVecs, kTail>(order.from(i), block, columns.column + column);
+  }
+
+  template <int kRows, int kVecs, bool kTail>
+  void run_rows(const uint32_t* rows, const ColumnBlock& block, size_t column) const {
+    Vec acc[kRows][kVecs];
+    for (int j = 0; j < kVecs; j++) {
+      Vec start = zero();
+      if (bias) {
+        const float* p = bias + column + j * kLanes;
+        start = add(kTail && j == kVecs - 1 ? load_partial(p, block.tail) : load(p), zero());
+      }
+      for (int i = 0; i < kRows; i++) acc[i][j] = start;
+    }
+    EntryList<Entry> lists[kRows];
+    size_t shortest = static_cast<size_t>(-1);
+    for (int i = 0; i < kRows; i++) {
+      lists[i] = list_of(entries, sparse, rows[i]);
+      shortest = smaller(shortest, lists[i].length);
+    }
+    for (size_t t = 0; t < shortest; t++) {
+#pragma GCC unroll 8
+      for (int i = 0; i < kRows; i++) multiply_entry<kVecs, kTail>(acc[i], lists[i].begin[t], block);
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < kRows; i++) {
+      for (size_t t = shortest; t < lists[i].length; t++) {
+        multiply_entry<kVecs, kTail>(acc[i], lists[i].begin[t], block);
+      }
+      store_columns<kVecs, kTail>(output + rows[i] * output_stride + column, acc[i], block.tail);
+    }
   }
 };
 
-// Gradients d_weights[inputs, units] = transpose(input) * d_output over the block, each row fed to `rule` vector by
-// vector.
-template <class Rule>
+// Rows of a gradient as they are computed: where they are put, and who takes them from there. With `take`, every row
+// goes to the same place.
+struct RowSink {
+  float* rows;
+  size_t stride;
+  void (*take)(const void* taker, size_t at, const float* row, size_t count);  // null: they stay where they were put
+  const void* taker;
+};
+
+// gradient[inputs, columns] = transpose(input) * d_output
+template <class Entry>
 struct SparseGradient {
-  const DenseBackwardArgs& args;
+  const ListsOfColumns<Entry>& lists;
   Range inputs;
-  const Rule& rule;
+  Columns columns;        // of the weights
+  const float* d_output;  // at the first of them
+  size_t d_output_stride;
+  RowSink sink;
 
   template <int kVecs, bool kTail>
   void run(size_t column, size_t tail) const {
-    const ColumnBlock block = {args.d_output + column, args.units, tail};
-    const SparseBatch& batch = *args.sparse;
+    const ColumnBlock block = {d_output + column, d_output_stride, tail};
+    float* row = sink.rows + column;
     for (size_t k = inputs.begin; k < inputs.end; k++) {
       Vec acc[kVecs];
       for (int j = 0; j < kVecs; j++) acc[j] = zero();
-      const NonZero* const end = batch.column_ends[k];
-      for (const NonZero* entry = batch.column(k); entry < end; entry++)
+      const Entry* const end = lists.ends[k];
+      for (const Entry* entry = lists.entries + k * lists.stride; entry < end; entry++) {
         multiply_entry<kVecs, kTail>(acc, *entry, block);
-      for (int j = 0; j < kVecs; j++) {
-        const size_t lanes = kTail && j == kVecs - 1 ? tail : kLanes;
-        rule.apply(k * args.units + column + static_cast<size_t>(j) * kLanes, acc[j], lanes);
       }
+      store_columns<kVecs, kTail>(row, acc, tail);
+      if (sink.take) {
+        sink.take(sink.taker, columns.offset + k * columns.stride + column, row, (kVecs - 1) * kLanes + tail);
+      }
+      row += sink.stride;
     }
   }
 };

@@ -20,6 +20,7 @@ constexpr int kTileVecs = 3;
 constexpr int kTileRows[kTileVecs] = {12, 6, 4};
 constexpr size_t kPackRows = 64;
 constexpr int kSparseRows = 3;
+constexpr int kGradientVecs = 8;
 
 // A window into these words is a lane mask: -1 for the first lanes, 0 for the others.
 const int32_t kLaneWindow[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
@@ -94,6 +95,10 @@ inline Vec compress(Vec a, Mask mask) {
 inline Vec index_bits(uint32_t first) {
   const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
   return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_set1_epi32(static_cast<int>(first)), lanes));
+}
+inline Vec pixel_bits(Vec a, uint32_t first) {
+  const __m256i places = _mm256_slli_epi32(_mm256_castps_si256(index_bits(first)), 8);
+  return _mm256_castsi256_ps(_mm256_or_si256(places, _mm256_cvtps_epi32(a)));
 }
 inline void store_pairs(float* p, Vec a, Vec b) {
   const __m256 low = _mm256_unpacklo_ps(a, b), high = _mm256_unpackhi_ps(a, b);

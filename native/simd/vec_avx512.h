@@ -25,8 +25,10 @@ constexpr int kTileVecs = 4;
 constexpr int kTileRows[kTileVecs] = {8, 12, 8, 6};
 // A product of so many rows or more copies its b into panels. Wide tiles read b less often, so they gain less.
 constexpr size_t kPackRows = 384;
-// Rows of non-zeros that the sparse kernels take in lockstep.
-constexpr int kSparseRows = 4;
+// Rows of non-zeros that the sparse forward kernel takes in lockstep, four vectors wide, and the vectors of a row that
+// the gradient takes at once.
+constexpr int kSparseRows = 6;
+constexpr int kGradientVecs = 4;
 
 inline Mask first_lanes(size_t count) { return static_cast<Mask>((1u << count) - 1u); }
 
@@ -86,6 +88,11 @@ inline Vec compress(Vec a, Mask mask) { return _mm512_maskz_compress_ps(mask, a)
 inline Vec index_bits(uint32_t first) {
   const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
   return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_set1_epi32(static_cast<int>(first)), lanes));
+}
+// Lanes of whole numbers from 0 to 255 with their places: (first + lane) << 8 | a, as bits.
+inline Vec pixel_bits(Vec a, uint32_t first) {
+  const __m512i places = _mm512_slli_epi32(_mm512_castps_si512(index_bits(first)), 8);
+  return _mm512_castsi512_ps(_mm512_or_si512(places, _mm512_cvtps_epi32(a)));
 }
 // a0, b0, a1, b1, ...: 2 * kLanes floats.
 inline void store_pairs(float* p, Vec a, Vec b) {

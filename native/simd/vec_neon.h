@@ -20,6 +20,7 @@ constexpr int kTileVecs = 4;
 constexpr int kTileRows[kTileVecs] = {14, 12, 8, 6};
 constexpr size_t kPackRows = 64;
 constexpr int kSparseRows = 4;
+constexpr int kGradientVecs = 8;
 
 inline void prefetch(const char* p) { __builtin_prefetch(p); }
 
@@ -91,6 +92,10 @@ inline Vec compress(Vec a, Mask mask) {
 inline Vec index_bits(uint32_t first) {
   const uint32_t lanes[4] = {0, 1, 2, 3};
   return vreinterpretq_f32_u32(vaddq_u32(vdupq_n_u32(first), vld1q_u32(lanes)));
+}
+inline Vec pixel_bits(Vec a, uint32_t first) {
+  const uint32x4_t places = vshlq_n_u32(vreinterpretq_u32_f32(index_bits(first)), 8);
+  return vreinterpretq_f32_u32(vorrq_u32(places, vcvtq_u32_f32(a)));
 }
 inline void store_pairs(float* p, Vec a, Vec b) {
   const float32x4x2_t pairs = {{a, b}};

@@ -64,25 +64,21 @@ bool open(Engine* engine, size_t threads, bool fused = true) {
   if (!CHECK_MESSAGE(parse_program(words.data(), words.size(), &program, &error), error)) return false;
   if (!CHECK(engine->open(std::move(program), choose_target(nullptr), threads))) return false;
   const std::vector<float> weights = Numbers(3).vector(kInputs * kUnits);
-  memcpy(engine->data_of(engine->program().buffers[0]), weights.data(), weights.size() * sizeof(float));
+  engine->write(engine->program().buffers[0], weights.data());
   return CHECK(engine->publish());
 }
 
 std::shared_ptr<Data> make_data() {
   std::shared_ptr<Data> data(new Data());
-  data->inputs.allocate(kSamples * kInputs);
+  std::vector<uint8_t> pixels(kSamples * kInputs);
+  for (size_t i = 0; i < pixels.size(); i++) pixels[i] = static_cast<uint8_t>(i % 5 == 0 ? (i * 37) % 251 : 0);
+  CHECK(data->copy_inputs(*choose_target(nullptr), pixels.data(), nullptr, kSamples, kInputs));
+  CHECK(data->view.sparse.pixels != nullptr);
   data->targets.allocate(kSamples * sizeof(int32_t));
-  for (size_t i = 0; i < kSamples * kInputs; i++)
-    data->inputs.data()[i] = static_cast<char>(i % 5 == 0 ? (i * 37) % 251 : 0);
   int32_t* classes = reinterpret_cast<int32_t*>(data->targets.data());
   for (size_t i = 0; i < kSamples; i++) classes[i] = static_cast<int32_t>(i % kUnits);
-  data->view.bytes = reinterpret_cast<const uint8_t*>(data->inputs.data());
   data->view.classes = classes;
-  data->view.columns = kInputs;
   data->view.target_columns = 1;
-  data->view.count = kSamples;
-  data->view.sparse = worth_lists(data->view.bytes, nullptr, kSamples, kInputs);
-  CHECK(data->view.sparse);
   return data;
 }
 
@@ -96,8 +92,9 @@ void fill(Run* run, size_t epochs) {
 }
 
 std::vector<float> weights_of(Engine* engine) {
-  const float* w = reinterpret_cast<const float*>(engine->data_of(engine->program().buffers[0]));
-  return std::vector<float>(w, w + kInputs * kUnits);
+  std::vector<float> weights(kInputs * kUnits);
+  engine->read(engine->program().buffers[0], weights.data());
+  return weights;
 }
 
 void test_threads_and_pieces() {

@@ -4,6 +4,7 @@
 
 #include <math.h>
 
+#include "../kernels/partition.h"
 #include "../targets/dispatch.h"
 #include "check.h"
 
@@ -81,112 +82,145 @@ void test_matmul(const KernelTable& kernels) {
   check_matmul(kernels, 400, 75, kPanelDepth + 1);
 }
 
-// The lists of a batch, made by the kernels under test.
+// The lists of a batch, made by the kernels under test, of pixels or of values, and room for those of columns.
 struct Lists {
-  Lists(const KernelTable& kernels, const std::vector<float>& x, size_t rows, size_t columns, size_t parts)
-      : by_row(rows * (columns + 32)),
-        chunk_starts(rows * (columns / 16 + 2)),
+  Lists(const KernelTable& kernels, const uint8_t* bytes, const float* floats, size_t rows, size_t columns)
+      : pixels(rows * columns + kRoomBehindLists),
+        values(rows * columns + kRoomBehindLists),
+        starts(rows + 1),
         by_column(rows * columns),
-        column_ends(columns) {
-    batch = {true,
-             columns,
-             by_row.data(),
-             columns + 32,
-             chunk_starts.data(),
-             (columns + 15) / 16,
-             by_column.data(),
-             rows,
-             column_ends.data()};
-    run_parts(kernels.gather, {nullptr, x.data(), nullptr, nullptr, &batch, rows, columns}, parts, 1);
-    run_parts(kernels.column_lists, {&batch, rows}, parts, 1);
+        ends(columns) {
+    Pixel* const p = bytes ? pixels.data() : nullptr;
+    NonZero* const v = bytes ? nullptr : values.data();
+    kernels.row_lists({bytes, floats, rows, columns, p, v, starts.data()});
+    sparse = {p, v, starts.data(), nullptr};
+    room = {by_column.data(), rows, ends.data()};
   }
 
-  std::vector<NonZero> by_row;
-  std::vector<uint32_t> chunk_starts;
+  std::vector<Pixel> pixels;
+  std::vector<NonZero> values;
+  std::vector<size_t> starts;
   std::vector<NonZero> by_column;
-  std::vector<NonZero*> column_ends;
-  SparseBatch batch;
+  std::vector<void*> ends;
+  SparseRows sparse;
+  ColumnLists room;
 };
+
+// Row-major values in another layout, and back.
+std::vector<float> laid_out(const std::vector<float>& values, const WeightLayout& layout, bool back = false) {
+  std::vector<float> result = output_of(layout.rows * layout.columns);
+  for_columns(layout, {0, layout.columns}, layout.columns, [&](const Columns& c) {
+    for (size_t row = 0; row < layout.rows; row++) {
+      for (size_t j = 0; j < c.width; j++) {
+        const size_t stored = c.offset + row * c.stride + j, plain = row * layout.columns + c.column + j;
+        result[back ? plain : stored] = values[back ? stored : plain];
+      }
+    }
+  });
+  return result;
+}
+
+// What a dense layer gives for a batch: with a rectifier forward, and all gradients.
+struct DenseCase {
+  size_t rows, inputs, units;
+  std::vector<uint8_t> bytes;  // the input as pixels, and
+  std::vector<float> x;        // as what they stand for
+  std::vector<float> w, bias, dy, y, dw, db, dx;
+
+  DenseCase(size_t rows, size_t inputs, size_t units, Numbers* numbers)
+      : rows(rows), inputs(inputs), units(units), bytes(rows * inputs) {
+    x = numbers->vector(rows * inputs);
+    for (size_t i = 0; i < x.size(); i++) {
+      bytes[i] = static_cast<uint8_t>(fabsf(x[i]) * 255.0f);
+      x[i] = static_cast<float>(bytes[i]) / 255.0f;
+    }
+    w = numbers->vector(inputs * units);
+    bias = numbers->vector(units);
+    dy = numbers->vector(rows * units);
+    y = output_of(rows * units);
+    dw = output_of(inputs * units);
+    db = output_of(units);
+    dx = output_of(rows * inputs);
+    for (size_t i = 0; i < rows; i++) {
+      for (size_t j = 0; j < units; j++) {
+        float acc = bias[j] + 0.0f;
+        // Zeros are left out: the kernels must give the same bits whether they skip or not.
+        for (size_t k = 0; k < inputs; k++) {
+          if (x[i * inputs + k] != 0.0f) acc = fmaf(x[i * inputs + k], w[k * units + j], acc);
+        }
+        y[i * units + j] = acc > 0.0f ? acc : 0.0f;
+      }
+      for (size_t k = 0; k < inputs; k++) {
+        float acc = 0.0f;
+        for (size_t j = 0; j < units; j++) acc = fmaf(dy[i * units + j], w[k * units + j], acc);
+        dx[i * inputs + k] = acc;
+      }
+    }
+    for (size_t j = 0; j < units; j++) {
+      float sum = 0.0f;
+      for (size_t i = 0; i < rows; i++) sum = sum + dy[i * units + j];
+      db[j] = sum;
+      for (size_t k = 0; k < inputs; k++) {
+        float acc = 0.0f;
+        for (size_t i = 0; i < rows; i++) acc = fmaf(x[i * inputs + k], dy[i * units + j], acc);
+        dw[k * units + j] = acc;
+      }
+    }
+  }
+};
+
+enum class Input { kDense, kPixels, kValues };
+
+void check_dense(const KernelTable& kernels, const DenseCase& c, Input input, size_t layout_parts, size_t parts) {
+  const WeightLayout layout = {c.inputs, c.units, layout_parts};
+  const std::string where =
+      " of input kind " + std::to_string(static_cast<int>(input)) + ", laid out for " + std::to_string(layout_parts);
+  const auto name = [&](const char* what) { return name_of(kernels, what, c.rows, c.units, c.inputs, parts) + where; };
+  const size_t depth = c.rows > c.units ? c.rows : c.units;
+  Lists lists(kernels, input == Input::kPixels ? c.bytes.data() : nullptr, c.x.data(), c.rows, c.inputs);
+  const float* dense_input = input == Input::kDense ? c.x.data() : nullptr;
+  const SparseRows sparse = input == Input::kDense ? SparseRows() : lists.sparse;
+  const std::vector<float> w = laid_out(c.w, layout);
+
+  std::vector<float> y = output_of(c.y.size() - 16);
+  run_parts(kernels.dense,
+            {dense_input, sparse, w.data(), layout, c.bias.data(), y.data(), c.rows, Activation::kRelu, 0.0f}, parts,
+            c.inputs);
+  CHECK_MESSAGE(same_bits(y, c.y), name("dense"));
+
+  std::vector<float> dw = output_of(c.w.size()), db = output_of(c.units), dx = output_of(c.x.size());
+  DenseBackwardArgs backward = {dense_input, sparse,    lists.room,
+                                w.data(),    layout,    c.dy.data(),
+                                dw.data(),   db.data(), input == Input::kDense ? dx.data() : nullptr,
+                                c.rows,      Update(),  Update()};
+  run_parts(kernels.dense_backward, backward, parts, depth);
+  CHECK(sentinels_intact(dw));
+  CHECK_MESSAGE(same_bits(laid_out(dw, layout, true), c.dw), name("dWeights"));
+  CHECK_MESSAGE(same_bits(db, c.db), name("dBias"));
+  CHECK_MESSAGE(input != Input::kDense || same_bits(dx, c.dx), name("dInput"));
+
+  // The update fed with the gradient equals the update after it.
+  std::vector<float> w1 = w, v1(w.size(), 0.5f), w2 = w, v2 = v1;
+  run_parts(kernels.sgd, {w1.data(), dw.data(), v1.data(), layout, 0.1f, 0.9f, 0.01f, true}, parts, 1);
+  backward.d_weights = nullptr;
+  backward.d_input = nullptr;
+  backward.weights_update.rule = Update::Rule::kSgd;
+  backward.weights_update.sgd = {w2.data(), nullptr, v2.data(), layout, 0.1f, 0.9f, 0.01f, true};
+  run_parts(kernels.dense_backward, backward, parts, depth);
+  CHECK_MESSAGE(same_bits(w1, w2) && same_bits(v1, v2), name("fused update"));
+}
 
 void test_dense(const KernelTable& kernels) {
   Numbers numbers(2);
-  for (const size_t rows : {size_t{1}, size_t{6}, size_t{13}}) {
+  for (const size_t rows : {size_t{1}, size_t{6}, size_t{13}, size_t{150}}) {
     for (const size_t inputs : {size_t{1}, size_t{19}, size_t{784}}) {
-      for (const size_t units : {size_t{1}, size_t{10}, size_t{33}, size_t{128}}) {
-        const std::vector<float> x = numbers.vector(rows * inputs), w = numbers.vector(inputs * units);
-        const std::vector<float> bias = numbers.vector(units), dy = numbers.vector(rows * units);
-        std::vector<float> wanted = output_of(rows * units), dw = output_of(inputs * units), db = output_of(units),
-                           dx = output_of(rows * inputs);
-        for (size_t i = 0; i < rows; i++) {
-          for (size_t j = 0; j < units; j++) {
-            float acc = bias[j] + 0.0f;
-            for (size_t k = 0; k < inputs; k++) {
-              // Left out where the input is zero: the kernels must give the same bits whether they skip or not.
-              if (x[i * inputs + k] != 0.0f) acc = fmaf(x[i * inputs + k], w[k * units + j], acc);
-            }
-            wanted[i * units + j] = acc > 0.0f ? acc : 0.0f;
-          }
-          for (size_t k = 0; k < inputs; k++) {
-            float acc = 0.0f;
-            for (size_t j = 0; j < units; j++) acc = fmaf(dy[i * units + j], w[k * units + j], acc);
-            dx[i * inputs + k] = acc;
-          }
-        }
-        for (size_t j = 0; j < units; j++) {
-          float sum = 0.0f;
-          for (size_t i = 0; i < rows; i++) sum = sum + dy[i * units + j];
-          db[j] = sum;
-          for (size_t k = 0; k < inputs; k++) {
-            float acc = 0.0f;
-            for (size_t i = 0; i < rows; i++) acc = fmaf(x[i * inputs + k], dy[i * units + j], acc);
-            dw[k * units + j] = acc;
-          }
-        }
-        for (const size_t parts : {size_t{1}, size_t{2}, size_t{3}}) {
-          std::vector<float> y = output_of(rows * units), got_dw = output_of(inputs * units), got_db = output_of(units),
-                             got_dx = output_of(rows * inputs);
-          const DenseArgs forward = {x.data(), nullptr, w.data(), bias.data(),       y.data(),
-                                     rows,     inputs,  units,    Activation::kRelu, 0.0f};
-          run_parts(kernels.dense, forward, parts, inputs);
-          CHECK_MESSAGE(same_bits(y, wanted), name_of(kernels, "dense", rows, units, inputs, parts));
-          DenseBackwardArgs backward = {x.data(),      nullptr, w.data(), dy.data(), got_dw.data(), got_db.data(),
-                                        got_dx.data(), rows,    inputs,   units,     Update(),      Update()};
-          run_parts(kernels.dense_backward, backward, parts, rows > units ? rows : units);
-          CHECK_MESSAGE(same_bits(got_dw, dw), name_of(kernels, "dWeights", rows, units, inputs, parts));
-          CHECK_MESSAGE(same_bits(got_db, db), name_of(kernels, "dBias", rows, units, inputs, parts));
-          CHECK_MESSAGE(same_bits(got_dx, dx), name_of(kernels, "dInput", rows, units, inputs, parts));
-
-          // The same from lists of the non-zeros.
-          Lists lists(kernels, x, rows, inputs, parts);
-          std::vector<float> sparse_y = output_of(rows * units), sparse_dw = output_of(inputs * units);
-          DenseArgs sparse_forward = forward;
-          sparse_forward.input = nullptr;
-          sparse_forward.sparse = &lists.batch;
-          sparse_forward.output = sparse_y.data();
-          run_parts(kernels.dense, sparse_forward, parts, inputs);
-          CHECK_MESSAGE(same_bits(sparse_y, wanted), name_of(kernels, "sparse dense", rows, units, inputs, parts));
-          backward.input = nullptr;
-          backward.sparse = &lists.batch;
-          backward.d_weights = sparse_dw.data();
-          backward.d_input = nullptr;
-          run_parts(kernels.dense_backward, backward, parts, rows > units ? rows : units);
-          CHECK_MESSAGE(same_bits(sparse_dw, dw), name_of(kernels, "sparse dWeights", rows, units, inputs, parts));
-
-          // The update fed with the gradient equals the update after it.
-          for (const bool is_sparse : {false, true}) {
-            std::vector<float> w1 = w, v1(inputs * units, 0.5f), w2 = w, v2 = v1;
-            const SgdArgs sgd = {w1.data(), dw.data(), v1.data(), inputs, units, 0.1f, 0.9f, 0.01f, true};
-            run_parts(kernels.sgd, sgd, parts, 1);
-            DenseBackwardArgs fused = backward;
-            fused.input = x.data();
-            fused.sparse = is_sparse ? &lists.batch : nullptr;
-            fused.d_weights = nullptr;
-            fused.weights_update.rule = Update::Rule::kSgd;
-            fused.weights_update.sgd = {w2.data(), nullptr, v2.data(), inputs, units, 0.1f, 0.9f, 0.01f, true};
-            run_parts(kernels.dense_backward, fused, parts, rows > units ? rows : units);
-            CHECK_MESSAGE(same_bits(w1, w2) && same_bits(v1, v2),
-                          name_of(kernels, "fused update", rows, units, inputs, parts));
-          }
+      for (const size_t units : {size_t{1}, size_t{10}, size_t{33}, size_t{128}, size_t{200}}) {
+        if (rows * inputs * units > 5000000) continue;
+        const DenseCase c(rows, inputs, units, &numbers);
+        for (const Input input : {Input::kDense, Input::kPixels, Input::kValues}) {
+          for (const size_t parts : {size_t{1}, size_t{2}, size_t{3}}) check_dense(kernels, c, input, parts, parts);
+          check_dense(kernels, c, input, 0, 2);
+          check_dense(kernels, c, input, 3, 1);
         }
       }
     }
@@ -201,7 +235,7 @@ void test_gather(const KernelTable& kernels) {
     std::vector<uint32_t> order(rows);
     for (size_t i = 0; i < rows; i++) order[i] = static_cast<uint32_t>(rows - 1 - i);
     std::vector<float> output = output_of(rows * columns);
-    run_parts(kernels.gather, {bytes.data(), nullptr, order.data(), output.data(), nullptr, rows, columns}, 3, 1);
+    run_parts(kernels.gather, {bytes.data(), nullptr, SparseRows(), order.data(), output.data(), rows, columns}, 3, 1);
     for (size_t i = 0; i < rows; i++) {
       for (size_t j = 0; j < columns; j++) {
         const float wanted = static_cast<float>(order[i] * columns + j) / 255.0f;
@@ -209,6 +243,13 @@ void test_gather(const KernelTable& kernels) {
       }
     }
     CHECK(sentinels_intact(output));
+    // The same from lists.
+    Lists lists(kernels, bytes.data(), nullptr, rows, columns);
+    lists.sparse.order = order.data();
+    std::vector<float> from_lists = output_of(rows * columns);
+    run_parts(kernels.gather, {nullptr, nullptr, lists.sparse, order.data(), from_lists.data(), rows, columns}, 3, 1);
+    CHECK_MESSAGE(same_bits(from_lists, output), std::string(kernels.isa) + " gather from lists");
+    CHECK(kernels.non_zeros(bytes.data(), nullptr, 256) == 255);
   }
 }
 
@@ -224,8 +265,8 @@ Elementwise run_elementwise(const KernelTable& kernels, size_t count, size_t par
   for (float& value : x) value = value * 12.0f;
   for (int a = 0; a < static_cast<int>(Activation::kCount); a++) {
     std::vector<float> y = output_of(count), dx = output_of(count);
-    run_parts(kernels.activation, {x.data(), y.data(), count, static_cast<Activation>(a), 0.1f}, parts, 1);
-    run_parts(kernels.activation_backward, {y.data(), dy.data(), dx.data(), count, static_cast<Activation>(a), 0.1f},
+    run_parts(kernels.activation, {x.data(), y.data(), 1, count, static_cast<Activation>(a), 0.1f}, parts, 1);
+    run_parts(kernels.activation_backward, {y.data(), dy.data(), dx.data(), 1, count, static_cast<Activation>(a), 0.1f},
               parts, 1);
     CHECK(sentinels_intact(y) && sentinels_intact(dx));
     result.outputs[0].insert(result.outputs[0].end(), y.begin(), y.end());
@@ -234,10 +275,11 @@ Elementwise run_elementwise(const KernelTable& kernels, size_t count, size_t par
   std::vector<float> w = x, m = numbers.vector(count), v = numbers.vector(count), velocity = numbers.vector(count);
   for (float& value : v) value = value * value;
   m[0] = 1e-38f;  // subnormal after the decay: flushed
-  run_parts(kernels.adam,
-            {w.data(), dy.data(), m.data(), v.data(), 1, count, 0.9f, 0.1f, 0.999f, 0.001f, 1e-8f, 0.01f, 3.0f, 0.99f},
-            parts, 1);
-  run_parts(kernels.sgd, {w.data(), dy.data(), velocity.data(), 1, count, 0.1f, 0.9f, 0.01f, true}, parts, 1);
+  run_parts(
+      kernels.adam,
+      {w.data(), dy.data(), m.data(), v.data(), {1, count, 0}, 0.9f, 0.1f, 0.999f, 0.001f, 1e-8f, 0.01f, 3.0f, 0.99f},
+      parts, 1);
+  run_parts(kernels.sgd, {w.data(), dy.data(), velocity.data(), {1, count, 0}, 0.1f, 0.9f, 0.01f, true}, parts, 1);
   result.outputs[1] = w;
   for (const std::vector<float>& slot : {m, v, velocity}) {
     result.outputs[1].insert(result.outputs[1].end(), slot.begin(), slot.end());
@@ -274,17 +316,17 @@ void test_elementwise(const KernelTable& kernels, const KernelTable& other) {
 void test_accuracy(const KernelTable& kernels) {
   for (float x = -20.0f; x <= 20.0f; x += 0.0371f) {
     float y = 0;
-    kernels.activation({&x, &y, 1, Activation::kSigmoid, 0}, {0, 1, nullptr});
+    kernels.activation({&x, &y, 1, 1, Activation::kSigmoid, 0}, {0, 1, nullptr});
     CHECK(fabs(y - 1.0 / (1.0 + exp(-static_cast<double>(x)))) <= 2e-7);
-    kernels.activation({&x, &y, 1, Activation::kTanh, 0}, {0, 1, nullptr});
+    kernels.activation({&x, &y, 1, 1, Activation::kTanh, 0}, {0, 1, nullptr});
     CHECK(fabs(y - tanh(static_cast<double>(x))) <= 2e-7);
-    kernels.activation({&x, &y, 1, Activation::kGelu, 0}, {0, 1, nullptr});
+    kernels.activation({&x, &y, 1, 1, Activation::kGelu, 0}, {0, 1, nullptr});
     const double gelu = x * 0.5 * (1.0 + erf(x / sqrt(2.0)));
     CHECK(fabs(y - gelu) <= 3e-7 * (1.0 + fabs(x)));
   }
   const float nan = NAN;
   float y = 0;
-  kernels.activation({&nan, &y, 1, Activation::kRelu, 0}, {0, 1, nullptr});
+  kernels.activation({&nan, &y, 1, 1, Activation::kRelu, 0}, {0, 1, nullptr});
   CHECK(isnan(y));
 }
 

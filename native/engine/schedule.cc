@@ -1,0 +1,129 @@
+// Prepares a program for a team: how weights are laid out, and where the members must wait for each other.
+#include <string.h>
+
+#include <algorithm>
+
+#include "ops.h"
+#include "program.h"
+
+namespace mnist_train {
+namespace {
+
+// Whether an op follows the weight layout for this buffer; every other op takes it to be row-major.
+bool follows_layout(const Op& op, size_t field) {
+  const char* const name = op.kind->name;
+  if (strcmp(name, "dense") == 0) return field == 1 || field == 2;
+  if (strcmp(name, "denseBackward") == 0) return field == 1 || field == 3 || field == 4;
+  return strcmp(name, "sgd") == 0 || strcmp(name, "adam") == 0;
+}
+
+// Buffers that must be laid out alike: a weight matrix, its gradient and its slots.
+class Groups {
+ public:
+  explicit Groups(size_t buffers) : leaders_(buffers), row_major_(buffers, false) {
+    for (size_t i = 0; i < buffers; i++) leaders_[i] = i;
+  }
+  size_t leader(size_t buffer) const {
+    while (leaders_[buffer] != buffer) buffer = leaders_[buffer];
+    return buffer;
+  }
+  void join(size_t a, size_t b) {
+    a = leader(a);
+    b = leader(b);
+    row_major_[a] = row_major_[a] || row_major_[b];
+    leaders_[b] = a;
+  }
+  void keep_row_major(size_t buffer) { row_major_[leader(buffer)] = true; }
+  bool row_major(size_t buffer) const { return row_major_[leader(buffer)]; }
+
+ private:
+  std::vector<size_t> leaders_;
+  std::vector<bool> row_major_;
+};
+
+void lay_out_weights(Program* program, size_t members) {
+  Groups groups(program->buffers.size());
+  const auto visit = [&](const Op& op) {
+    const bool backward = strcmp(op.kind->name, "denseBackward") == 0;
+    const bool update = strcmp(op.kind->name, "sgd") == 0 || strcmp(op.kind->name, "adam") == 0;
+    for (size_t field = 0; field < kMaxOpBuffers; field++) {
+      if (op.buffers[field] == kNoBuffer) continue;
+      const size_t buffer = static_cast<size_t>(op.buffers[field]);
+      if (!follows_layout(op, field)) groups.keep_row_major(buffer);
+      if ((update && field > 0) || (backward && field == 3)) {
+        groups.join(static_cast<size_t>(op.buffers[update ? 0 : 1]), buffer);
+      }
+    }
+  };
+  for (const Section& section : program->sections) {
+    for (const Op& op : section.ops) visit(op);
+  }
+  for (size_t i = 0; i < program->buffers.size(); i++) {
+    Buffer& buffer = program->buffers[i];
+    const bool fixed = !buffer.batched && buffer.type == ElementType::kFloat32;
+    buffer.layout_parts = fixed && !groups.row_major(i) ? members : 0;
+  }
+}
+
+std::vector<Access> accesses_of(const Program& program, const Section& section, const Op& op, Team team) {
+  std::vector<Access> list;
+  if (op.kind->accesses) {
+    op.kind->accesses(program, section, op, team, &list);
+    return list;
+  }
+  size_t next = 0;
+  for (const char* field = op.kind->fields; *field; field++) {
+    if (*field == 'v') continue;
+    const int buffer = op.buffers[next++];
+    if (buffer != kNoBuffer) list.push_back({buffer, Share::kAll, *field != 'r' && *field != 'R'});
+  }
+  return list;
+}
+
+// Whether one member may touch bytes that another one changes. Compares bytes, since buffers may share space.
+bool conflict(const Program& program, const Access& a, const Access& b) {
+  if (!a.writes && !b.writes) return false;
+  if (a.buffer == b.buffer && a.share == b.share && a.share != Share::kAll) return false;
+  const Buffer& first = program.buffers[static_cast<size_t>(a.buffer)];
+  const Buffer& second = program.buffers[static_cast<size_t>(b.buffer)];
+  return first.region == second.region && first.offset < second.offset + second.elements() * sizeof(float) &&
+         second.offset < first.offset + first.elements() * sizeof(float);
+}
+
+// Finds the ops before which all members must have finished what they touched since the last barrier: where one of them
+// could touch what another changes. A step follows a step, so the section is gone through until nothing is added; the
+// step before may have had another number of rows, so that its shares of rows mean nothing in the next.
+void place_barriers(const Program& program, Section* section, Team team) {
+  for (Op& op : section->ops) op.barrier_before[team.lists] = false;
+  std::vector<Access> since;
+  bool changed = false;
+  for (size_t pass = 0; pass < 2 || changed; pass++) {
+    changed = false;
+    for (Access& access : since) {
+      if (access.share == Share::kRows) access.share = Share::kAll;
+    }
+    for (Op& op : section->ops) {
+      if (op.absorbed) continue;
+      const std::vector<Access> own = accesses_of(program, *section, op, team);
+      bool& barrier = op.barrier_before[team.lists];
+      const bool needed = std::any_of(own.begin(), own.end(), [&](const Access& a) {
+        return std::any_of(since.begin(), since.end(), [&](const Access& b) { return conflict(program, a, b); });
+      });
+      changed = changed || (needed && !barrier);
+      barrier = barrier || needed;
+      if (barrier) since.clear();
+      since.insert(since.end(), own.begin(), own.end());
+    }
+  }
+}
+
+}  // namespace
+
+void schedule(Program* program, size_t members) {
+  lay_out_weights(program, members);
+  for (Section& section : program->sections) {
+    for (const bool lists : {false, true}) place_barriers(*program, &section, {members, lists});
+  }
+}
+
+}  // namespace mnist_train
