@@ -41,7 +41,8 @@ struct StepContext {
   }
   const Buffer& buffer(int index) const { return program->buffers[static_cast<size_t>(index)]; }
   size_t rows_of(int index) const { return buffer(index).batched ? rows : buffer(index).rows; }
-  WeightLayout layout_of(int index) const {
+  MatrixLayout layout_of(int index) const {
+    if (index == kNoBuffer) return MatrixLayout();
     return {buffer(index).rows, buffer(index).columns, buffer(index).layout_parts};
   }
 };

@@ -23,7 +23,7 @@ struct Buffer {
   size_t rows, columns;
   bool batched;             // rows is the section's capacity; a step uses its first rows
   bool sparse;              // may be held as lists of non-zeros
-  size_t layout_parts = 0;  // see WeightLayout; set by schedule()
+  size_t layout_parts = 0;  // see MatrixLayout; set by schedule()
   size_t elements() const { return rows * columns; }
 };
 
@@ -65,7 +65,7 @@ struct Program {
 // returns false and says in `error` what is wrong. Any words are safe to pass.
 bool parse_program(const double* words, size_t count, Program* program, std::string* error);
 
-// Prepares a program for a team of so many members: lays out weights for them and places barriers.
+// Prepares a program for a team of so many members: lays out for them what they share by columns, and places barriers.
 void schedule(Program* program, size_t members);
 
 }  // namespace mnist_train

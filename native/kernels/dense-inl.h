@@ -13,57 +13,73 @@ namespace mnist_train {
 namespace MNIST_TRAIN_ISA {
 namespace {
 
-// output = activation(output) over the block, in place.
-inline void activate_block(const DenseArgs& args, Block block) {
-  const size_t units = args.layout.columns;
-  for (size_t i = block.rows.begin; i < block.rows.end; i++) {
-    float* row = args.output + i * units;
-    for (size_t j = block.columns.begin; j < block.columns.end; j += kLanes) {
-      const size_t lanes = smaller(kLanes, block.columns.end - j);
-      store_lanes(row + j, activate(load_lanes(row + j, lanes), args.activation, args.negative_slope), lanes);
-    }
-  }
-}
-
 template <class Entry>
 inline void sparse_forward(const DenseArgs& args, Block block, const Entry* entries) {
   for (size_t row = block.rows.begin; row < block.rows.end; row += RowOrder::kMostRows) {
     const Range rows = {row, smaller(row + RowOrder::kMostRows, block.rows.end)};
+    if (args.sparse.order) fetch_lists(entries, args.sparse, rows);
     const RowOrder order(args.sparse, args.layout.rows, rows);
     for_columns(args.layout, block.columns, kPanelColumns, [&](const Columns& columns) {
-      const SparseForward<Entry> work = {entries,      args.sparse, order,       columns,
-                                         args.weights, args.bias,   args.output, args.layout.columns};
-      for_vectors<4>(columns.width, work);
+      const Columns own = columns_at(args.output_layout, columns.column, columns.width);
+      float* const output = args.output + own.offset;
+      const float* const bias = args.bias ? args.bias + columns.column : nullptr;
+      const float* const weights = args.weights + columns.offset;
+      for_vectors<4>(columns.width, SparseForward<Entry>{entries, args.sparse, order, weights, columns.stride, bias,
+                                                         output, own.stride});
+      const Epilogue epilogue = {nullptr, args.activation, args.negative_slope, false};
+      activate_rows(output + rows.begin * own.stride, own.stride, rows.size(), columns.width, epilogue);
     });
   }
-  if (args.activation != Activation::kLinear) activate_block(args, block);
+}
+
+// The columns of a panel of weights; `output` begins with them. Where the input is in panels, so is the depth of the
+// product: chains go on from one to the next.
+inline void dense_columns(const DenseArgs& args, Range rows, const Columns& columns, float* output, size_t stride,
+                          float* scratch) {
+  const Block block = {rows, {0, columns.width}};
+  const size_t inputs = args.layout.rows;
+  Epilogue epilogue = {args.bias ? args.bias + columns.column : nullptr, args.activation, args.negative_slope, false};
+  if (args.input_layout.parts > 0 && is_narrow(rows.size(), columns.width, args.input_layout.columns)) {
+    return multiply_narrow(block, inputs, TransposedMatrix{args.input, args.input_layout},
+                           StridedFactor{args.weights + columns.offset, 1, columns.stride}, output, stride, epilogue,
+                           scratch);
+  }
+  for_columns(args.input_layout, {0, inputs}, inputs, [&](const Columns& depth) {
+    const bool last = depth.column + depth.width == inputs;
+    epilogue.continues = depth.column > 0;
+    epilogue.activation = last ? args.activation : Activation::kLinear;
+    const StridedFactor weights = {args.weights + columns.offset + depth.column * columns.stride, 1, columns.stride};
+    multiply_block(block, depth.width, {args.input + depth.offset, depth.stride, 1}, weights, output, stride, epilogue,
+                   scratch);
+  });
 }
 
 // output[rows, units] = activation(input[rows, inputs] * weights[inputs, units] + bias[units])
 void dense(const DenseArgs& args, Slice slice) {
-  const size_t inputs = args.layout.rows, units = args.layout.columns;
+  const size_t units = args.layout.columns;
   const Block block = share_matrix(args.rows, units, 1, slice);
+  if (block.rows.size() == 0) return;
   if (holds_lists(args.sparse)) {
     return with_entries(args.sparse, [&](const auto* entries) { sparse_forward(args, block, entries); });
   }
   for_columns(args.layout, block.columns, units, [&](const Columns& columns) {
-    const Epilogue epilogue = {args.bias ? args.bias + columns.column : nullptr, args.activation, args.negative_slope};
-    const StridedFactor weights = {args.weights + columns.offset, 1, columns.stride};
-    multiply_block({block.rows, {0, columns.width}}, inputs, {args.input, inputs, 1}, weights,
-                   args.output + columns.column, units, epilogue, slice.scratch);
+    const Columns own = columns_at(args.output_layout, columns.column, columns.width);
+    dense_columns(args, block.rows, columns, args.output + own.offset, own.stride, slice.scratch);
   });
 }
 
 // d_bias[units] = sum over rows of d_output[rows, units], in the order of the rows.
 template <class Rule>
-inline void sum_rows(const DenseBackwardArgs& args, Range columns, const Rule& rule) {
-  const size_t units = args.layout.columns;
-  for (size_t j = columns.begin; j < columns.end; j += kLanes) {
-    const size_t lanes = smaller(kLanes, columns.end - j);
-    Vec sum = zero();
-    for (size_t i = 0; i < args.rows; i++) sum = add(sum, load_lanes(args.d_output + i * units + j, lanes));
-    rule.apply(j, sum, lanes);
-  }
+inline void sum_rows(const DenseBackwardArgs& args, Range range, const Rule& rule) {
+  for_columns(args.d_output_layout, range, args.layout.columns, [&](const Columns& columns) {
+    for (size_t j = 0; j < columns.width; j += kLanes) {
+      const size_t lanes = smaller(kLanes, columns.width - j);
+      const float* d_output = args.d_output + columns.offset + j;
+      Vec sum = zero();
+      for (size_t i = 0; i < args.rows; i++) sum = add(sum, load_lanes(d_output + i * columns.stride, lanes));
+      rule.apply(columns.column + j, sum, lanes);
+    }
+  });
 }
 
 // A row of the gradient of weights, from the first cache level to the rule. Not part of the loop that computes it: the
@@ -93,26 +109,27 @@ inline void dense_gradient(const DenseBackwardArgs& args, Range inputs, const Co
                            float* scratch) {
   constexpr size_t kRows = 24;
   alignas(64) float strip[kRows * kPanelColumns];
-  const StridedFactor d_output = {args.d_output + columns.column, 1, args.layout.columns};
-  const size_t most = sink.take ? kRows : inputs.size();
-  for (size_t k = inputs.begin; k < inputs.end; k += most) {
-    const size_t rows = smaller(most, inputs.end - k);
-    multiply_block({{0, rows}, {0, columns.width}}, args.rows, {args.input + k, 1, args.layout.rows}, d_output,
-                   sink.take ? strip : sink.rows + k * sink.stride, sink.take ? kPanelColumns : sink.stride,
-                   {nullptr, Activation::kLinear, 0.0f}, scratch);
-    for (size_t i = 0; i < rows && sink.take; i++) {
-      sink.take(sink.taker, columns.offset + (k + i) * columns.stride, strip + i * kPanelColumns, columns.width);
+  const Columns own = columns_at(args.d_output_layout, columns.column, columns.width);
+  const StridedFactor d_output = {args.d_output + own.offset, 1, own.stride};
+  for_columns(args.input_layout, inputs, sink.take ? kRows : inputs.size(), [&](const Columns& c) {
+    multiply_block({{0, c.width}, {0, columns.width}}, args.rows, {args.input + c.offset, 1, c.stride}, d_output,
+                   sink.take ? strip : sink.rows + c.column * sink.stride, sink.take ? kPanelColumns : sink.stride,
+                   kPlain, scratch);
+    for (size_t i = 0; i < c.width && sink.take; i++) {
+      sink.take(sink.taker, columns.offset + (c.column + i) * columns.stride, strip + i * kPanelColumns, columns.width);
     }
-  }
+  });
 }
 
-// From lists of the input's columns. The columns of d_output are copied next to each other first: 128 rows of 64 fill
-// the first cache level just so, while at a stride of 128 they share half of its sets (29 µs a panel in place of 37).
+// From lists of the input's columns. The columns of d_output are copied next to each other first, unless they are a
+// panel: 128 rows of 64 fill the first cache level just so, while at a stride of 128 they share half of its sets (29 µs
+// a panel in place of 37).
 template <class Entry>
 inline void list_gradient(const DenseBackwardArgs& args, Range inputs, const Columns& columns,
                           const ListsOfColumns<Entry>& lists, RowSink sink, float* scratch) {
-  const float* d_output = args.d_output + columns.column;
-  size_t stride = args.layout.columns;
+  const Columns own = columns_at(args.d_output_layout, columns.column, columns.width);
+  const float* d_output = args.d_output + own.offset;
+  size_t stride = own.stride;
   if (stride > columns.width && args.rows <= kPanelDepth) {
     copy_rows(d_output, stride, args.rows, columns.width, scratch, kPanelColumns);
     d_output = scratch;
@@ -162,11 +179,13 @@ void dense_backward(const DenseBackwardArgs& args, Slice slice) {
   with_rule(args.weights_update, args.d_weights, [&](const auto& rule) { weights_gradient(args, slice, rule); });
   with_rule(args.bias_update, args.d_bias,
             [&](const auto& rule) { sum_rows(args, share(units, kGrain, slice), rule); });
-  if (args.d_input) {
-    multiply_block(share_matrix(args.rows, inputs, 1, slice), units, {args.d_output, units, 1},
-                   TransposedWeights{args.weights, args.layout}, args.d_input, inputs,
-                   {nullptr, Activation::kLinear, 0.0f}, slice.scratch);
-  }
+  if (!args.d_input) return;
+  const Block block = share_matrix(args.rows, inputs, 1, slice);
+  for_columns(args.d_input_layout, block.columns, inputs, [&](const Columns& columns) {
+    multiply_block({block.rows, {columns.column, columns.column + columns.width}}, units, {args.d_output, units, 1},
+                   TransposedMatrix{args.weights, args.layout}, args.d_input + (columns.offset - columns.column),
+                   columns.stride, kPlain, slice.scratch);
+  });
 }
 
 }  // namespace

@@ -32,11 +32,37 @@ void activation(const ActivationArgs& args, Slice slice) {
   });
 }
 
+// d_input = d_output * activation' for columns that are side by side in both layouts.
+struct ActivationBackward {
+  const ActivationBackwardArgs& args;
+  Range rows;
+  const Columns& columns;
+  const Columns& reference;
+
+  template <bool kRelu>
+  void run(Activation activation) const {
+    if (kRelu) activation = Activation::kRelu;
+    for (size_t row = rows.begin; row < rows.end; row++) {
+      const float* y = args.reference + reference.offset + row * reference.stride;
+      const float* dy = args.d_output + columns.offset + row * columns.stride;
+      float* dx = args.d_input + columns.offset + row * columns.stride;
+      for (size_t j = 0; j < columns.width; j += kLanes) {
+        const size_t lanes = smaller(kLanes, columns.width - j);
+        const Vec gradient = load_lanes(dy + j, lanes);
+        store_lanes(dx + j, activate_backward(load_lanes(y + j, lanes), gradient, activation, args.negative_slope),
+                    lanes);
+      }
+    }
+  }
+};
+
 void activation_backward(const ActivationBackwardArgs& args, Slice slice) {
-  for_elements(args.rows, args.columns, slice, [&](size_t i, size_t lanes) {
-    const Vec reference = load_lanes(args.reference + i, lanes);
-    const Vec dy = load_lanes(args.d_output + i, lanes);
-    store_lanes(args.d_input + i, activate_backward(reference, dy, args.activation, args.negative_slope), lanes);
+  const Block block = share_matrix(args.rows, args.columns, 1, slice);
+  const MatrixLayout& finer = args.layout.parts > 0 ? args.layout : args.reference_layout;
+  for_columns(finer, block.columns, args.columns, [&](const Columns& c) {
+    const Columns columns = columns_at(args.layout, c.column, c.width);
+    const Columns reference = columns_at(args.reference_layout, c.column, c.width);
+    with_activation(args.activation, ActivationBackward{args, block.rows, columns, reference});
   });
 }
 

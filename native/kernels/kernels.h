@@ -30,7 +30,7 @@ constexpr size_t kPanelDepth = 1024;
 // (the last may be narrower), and the panels follow each other, each row-major. What a thread updates is then
 // contiguous: two threads on halves of one row-major matrix took 84 µs for gradient and update of 784x128 weights, on
 // panels of their own 52. And a panel is what the matrix kernels would have to pack.
-struct WeightLayout {
+struct MatrixLayout {
   size_t rows, columns;
   size_t parts;
 };
@@ -75,11 +75,13 @@ struct MatmulArgs {
 // are the layout's rows and columns; bias may be null. The input is `sparse` where that holds lists.
 struct DenseArgs {
   const float* input;
+  MatrixLayout input_layout;
   SparseRows sparse;
   const float* weights;
-  WeightLayout layout;
+  MatrixLayout layout;
   const float* bias;
   float* output;
+  MatrixLayout output_layout;
   size_t rows;
   Activation activation;
   float negative_slope;
@@ -90,7 +92,7 @@ struct SgdArgs {
   float* parameter;
   const float* gradient;
   float* velocity;
-  WeightLayout layout;
+  MatrixLayout layout;
   float learning_rate, momentum, weight_decay;
   bool nesterov;
 };
@@ -100,7 +102,7 @@ struct AdamArgs {
   const float* gradient;
   float* first_moment;
   float* second_moment;
-  WeightLayout layout;
+  MatrixLayout layout;
   float beta1, one_minus_beta1, beta2, one_minus_beta2, epsilon;
   float step_size, correction, decay;
 };
@@ -118,14 +120,17 @@ struct Update {
 // `sparse` where that holds lists; `lists` is then room to work in.
 struct DenseBackwardArgs {
   const float* input;
+  MatrixLayout input_layout;
   SparseRows sparse;
   ColumnLists lists;
   const float* weights;
-  WeightLayout layout;
+  MatrixLayout layout;
   const float* d_output;
+  MatrixLayout d_output_layout;  // in panels only where the weights are, and without d_input
   float* d_weights;
   float* d_bias;
   float* d_input;
+  MatrixLayout d_input_layout;
   size_t rows;
   Update weights_update, bias_update;
 };
@@ -138,11 +143,13 @@ struct ActivationArgs {
   float negative_slope;
 };
 
-// d_input may be d_output.
+// d_input may be d_output; `layout` is that of both.
 struct ActivationBackwardArgs {
   const float* reference;
+  MatrixLayout reference_layout;
   const float* d_output;
   float* d_input;
+  MatrixLayout layout;
   size_t rows, columns;
   Activation activation;
   float negative_slope;

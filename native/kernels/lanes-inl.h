@@ -4,6 +4,13 @@
 
 #include "partition.h"
 
+// For functions whose object must not go through memory: gcc leaves some of them out of line otherwise.
+#if defined(_MSC_VER)
+#define MNIST_TRAIN_INLINE __forceinline
+#else
+#define MNIST_TRAIN_INLINE inline __attribute__((always_inline))
+#endif
+
 namespace mnist_train {
 namespace MNIST_TRAIN_ISA {
 namespace {

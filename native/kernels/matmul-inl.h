@@ -51,10 +51,10 @@ struct StridedFactor {
   void pack(Range columns, Range depth, float* panel, size_t panel_stride) const;
 };
 
-// Weights [columns of b, depth] as the right factor, in whatever layout they are.
-struct TransposedWeights {
+// A matrix [columns of b, depth] as the right factor, in whatever layout it is.
+struct TransposedMatrix {
   const float* data;
-  WeightLayout layout;
+  MatrixLayout layout;
 
   bool transposed() const { return true; }
   void pack(Range columns, Range depth, float* panel, size_t panel_stride) const;
@@ -65,7 +65,10 @@ struct Epilogue {
   const float* bias;
   Activation activation;
   float negative_slope;
+  bool continues;  // the chains go on from what c holds
 };
+
+constexpr Epilogue kPlain = {nullptr, Activation::kLinear, 0.0f, false};
 
 // Strides of a and b are in bytes: of those in floats gcc would make a second copy of each loop, for a stride of one.
 struct Tile {
@@ -166,15 +169,27 @@ inline void multiply_rows(Tile tile, size_t rows, size_t vecs) {
 
 // Applies the activation to rows that were just stored and are still in a near cache level. Not part of the tile
 // kernels: sixty copies of tanh and gelu would be most of the binary, and this pass is 1 / depth of the work.
-inline void activate_rows(float* c, size_t c_row, size_t rows, size_t width, const Epilogue& epilogue) {
-  if (epilogue.activation == Activation::kLinear) return;
-  for (size_t i = 0; i < rows; i++) {
-    float* row = c + i * c_row;
-    for (size_t j = 0; j < width; j += kLanes) {
-      const size_t lanes = smaller(kLanes, width - j);
-      store_lanes(row + j, activate(load_lanes(row + j, lanes), epilogue.activation, epilogue.negative_slope), lanes);
+struct ActivateRows {
+  float* c;
+  size_t c_row, rows, width;
+  float negative_slope;
+
+  template <bool kRelu>
+  void run(Activation activation) const {
+    if (kRelu) activation = Activation::kRelu;
+    for (size_t i = 0; i < rows; i++) {
+      float* row = c + i * c_row;
+      for (size_t j = 0; j < width; j += kLanes) {
+        const size_t lanes = smaller(kLanes, width - j);
+        store_lanes(row + j, activate(load_lanes(row + j, lanes), activation, negative_slope), lanes);
+      }
     }
   }
+};
+
+inline void activate_rows(float* c, size_t c_row, size_t rows, size_t width, const Epilogue& epilogue) {
+  if (epilogue.activation == Activation::kLinear) return;
+  with_activation(epilogue.activation, ActivateRows{c, c_row, rows, width, epilogue.negative_slope});
 }
 
 // to[column, row] = from[row, column]
@@ -218,7 +233,7 @@ inline void StridedFactor::pack(Range columns, Range depth, float* panel, size_t
   }
 }
 
-inline void TransposedWeights::pack(Range columns, Range depth, float* panel, size_t panel_stride) const {
+inline void TransposedMatrix::pack(Range columns, Range depth, float* panel, size_t panel_stride) const {
   for_columns(layout, depth, depth.size(), [&](const Columns& stored) {
     const float* source = data + stored.offset + columns.begin * stored.stride;
     float* rows = panel + (stored.column - depth.begin) * panel_stride;
@@ -263,22 +278,23 @@ inline void multiply_columns(const Tile& tile, size_t rows, Range columns, size_
   multiply_in_place(tile, rows, columns, depth, b);
 }
 
-inline void multiply_columns(const Tile& tile, size_t rows, Range columns, size_t depth, const TransposedWeights& b,
+inline void multiply_columns(const Tile& tile, size_t rows, Range columns, size_t depth, const TransposedMatrix& b,
                              float* panel) {
   multiply_packed(tile, rows, columns, depth, b, panel);
 }
 
 // Whether the transpose of a product takes fewer steps: tile rows times vectors, and, for an a whose columns are not
 // stored as rows, about a quarter of a step to transpose each row.
-inline bool is_narrow(size_t rows, size_t columns, const Operand& a) {
+inline bool is_narrow(size_t rows, size_t columns, size_t a_row_stride) {
   if (columns > kNarrow) return false;
-  const size_t transposing = a.row_stride == 1 ? 0 : rows / 4;
+  const size_t transposing = a_row_stride == 1 ? 0 : rows / 4;
   return columns * vectors_for(rows) + transposing < rows * vectors_for(columns);
 }
 
 // transpose(c) = transpose(b) * transpose(a), a strip of as many rows of a at a time as a tile has columns.
-inline void multiply_narrow(Block block, size_t depth, Operand a, const StridedFactor& b, float* c, size_t c_stride,
-                            const Epilogue& epilogue, float* scratch) {
+template <class Factor>
+inline void multiply_narrow(Block block, size_t depth, const Factor& transposed_a, const StridedFactor& b, float* c,
+                            size_t c_stride, const Epilogue& epilogue, float* scratch) {
   const size_t columns = block.columns.size();
   alignas(64) float strip[kNarrow * kBlockColumns];
   Tile tile;
@@ -294,12 +310,7 @@ inline void multiply_narrow(Block block, size_t depth, Operand a, const StridedF
       const Vec start = epilogue.bias ? add(set1(epilogue.bias[block.columns.begin + j]), zero()) : zero();
       for (size_t i = 0; i < width; i += kLanes) store(strip + j * kBlockColumns + i, start);
     }
-    const StridedFactor transposed_a = {a.data, a.row_stride, a.depth_stride};
-    if (transposed_a.transposed()) {
-      multiply_packed(tile, columns, {row, row + width}, depth, transposed_a, scratch);
-    } else {
-      multiply_in_place(tile, columns, {row, row + width}, depth, transposed_a);
-    }
+    multiply_columns(tile, columns, {row, row + width}, depth, transposed_a, scratch);
     activate_rows(strip, kBlockColumns, columns, width, epilogue);
     transpose(strip, kBlockColumns, columns, width, c + row * c_stride + block.columns.begin, c_stride);
   }
@@ -316,7 +327,7 @@ inline void multiply_wide(Block block, size_t depth, Operand a, const Factor& b,
   tile.a_row = a.row_stride * sizeof(float);
   tile.a_depth = a.depth_stride * sizeof(float);
   tile.c_row = c_stride;
-  tile.start = start;
+  tile.start = epilogue.continues ? nullptr : start;
   size_t column = block.columns.begin;
   while (column < block.columns.end) {
     // Blocks of equal width: five vectors are 3 + 2, not 4 + 1.
@@ -340,13 +351,14 @@ inline void multiply_wide(Block block, size_t depth, Operand a, const Factor& b,
 inline void multiply_block(Block block, size_t depth, Operand a, const StridedFactor& b, float* c, size_t c_stride,
                            const Epilogue& epilogue, float* scratch) {
   if (block.rows.size() == 0) return;
-  if (is_narrow(block.rows.size(), block.columns.size(), a)) {
-    return multiply_narrow(block, depth, a, b, c, c_stride, epilogue, scratch);
+  if (!epilogue.continues && is_narrow(block.rows.size(), block.columns.size(), a.row_stride)) {
+    const StridedFactor transposed_a = {a.data, a.row_stride, a.depth_stride};
+    return multiply_narrow(block, depth, transposed_a, b, c, c_stride, epilogue, scratch);
   }
   multiply_wide(block, depth, a, b, c, c_stride, epilogue, scratch);
 }
 
-inline void multiply_block(Block block, size_t depth, Operand a, const TransposedWeights& b, float* c, size_t c_stride,
+inline void multiply_block(Block block, size_t depth, Operand a, const TransposedMatrix& b, float* c, size_t c_stride,
                            const Epilogue& epilogue, float* scratch) {
   if (block.rows.size() > 0) multiply_wide(block, depth, a, b, c, c_stride, epilogue, scratch);
 }
@@ -355,8 +367,7 @@ inline void multiply_block(Block block, size_t depth, Operand a, const Transpose
 void matmul(const MatmulArgs& args, Slice slice) {
   const Operand a = {args.a, args.transpose_a ? 1 : args.k, args.transpose_a ? args.m : 1};
   const StridedFactor b = {args.b, args.transpose_b ? args.k : 1, args.transpose_b ? 1 : args.n};
-  multiply_block(share_matrix(args.m, args.n, 1, slice), args.k, a, b, args.output, args.n,
-                 {nullptr, Activation::kLinear, 0.0f}, slice.scratch);
+  multiply_block(share_matrix(args.m, args.n, 1, slice), args.k, a, b, args.output, args.n, kPlain, slice.scratch);
 }
 
 }  // namespace

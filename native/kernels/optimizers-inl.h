@@ -12,12 +12,12 @@ namespace MNIST_TRAIN_ISA {
 namespace {
 
 // Zero for what is subnormal: a slot that decays towards zero must not stay subnormal for ever.
-inline Vec flush_subnormal(Vec x) { return select(less(abs(x), set1(1.17549435e-38f)), zero(), x); }
+inline Vec flush_subnormal(Vec x) { return zero_where(less(abs(x), set1(1.17549435e-38f)), x); }
 
 // No update: the gradient goes to memory.
 struct StoreRule {
   float* gradient;
-  void apply(size_t i, Vec g, size_t lanes) const { store_lanes(gradient + i, g, lanes); }
+  MNIST_TRAIN_INLINE void apply(size_t i, Vec g, size_t lanes) const { store_lanes(gradient + i, g, lanes); }
 };
 
 // v = momentum * v + g;  w = w - learning_rate * (nesterov ? g + momentum * v : v)
@@ -31,7 +31,7 @@ struct SgdRule {
         decays(args.weight_decay != 0.0f),
         nesterov(args.nesterov) {}
 
-  void apply(size_t i, Vec g, size_t lanes) const {
+  MNIST_TRAIN_INLINE void apply(size_t i, Vec g, size_t lanes) const {
     const Vec w = load_lanes(parameter + i, lanes);
     if (decays) g = add(g, mul(weight_decay, w));
     if (velocity) {
@@ -63,7 +63,7 @@ struct AdamRule {
         correction(set1(args.correction)),
         decay(set1(args.decay)) {}
 
-  void apply(size_t i, Vec g, size_t lanes) const {
+  MNIST_TRAIN_INLINE void apply(size_t i, Vec g, size_t lanes) const {
     const Vec m = flush_subnormal(add(mul(beta1, load_lanes(first_moment + i, lanes)), mul(one_minus_beta1, g)));
     const Vec v =
         flush_subnormal(add(mul(beta2, load_lanes(second_moment + i, lanes)), mul(one_minus_beta2, mul(g, g))));
@@ -80,14 +80,20 @@ struct AdamRule {
   Vec beta1, one_minus_beta1, beta2, one_minus_beta2, epsilon, step_size, correction, decay;
 };
 
+// Feeds `count` elements of a gradient, those of the parameter from `at` on, to a rule. By value: no store can change
+// the copy, so its constants stay in registers.
+template <class Rule>
+inline void apply_to_row(const Rule rule, size_t at, const float* gradient, size_t count) {
+  size_t j = 0;
+  for (; j + kLanes <= count; j += kLanes) rule.apply(at + j, load(gradient + j), kLanes);
+  if (j < count) rule.apply(at + j, load_partial(gradient + j, count - j), count - j);
+}
+
 // Feeds a whole gradient to a rule; matrices are divided among threads as their gradients are.
 template <class Rule>
-inline void apply_rule(const Rule& rule, const float* gradient, const WeightLayout& layout, Slice slice) {
+inline void apply_rule(const Rule& rule, const float* gradient, const MatrixLayout& layout, Slice slice) {
   const Range range = share_elements(layout, slice);
-  for (size_t i = range.begin; i < range.end; i += kLanes) {
-    const size_t lanes = smaller(kLanes, range.end - i);
-    rule.apply(i, load_lanes(gradient + i, lanes), lanes);
-  }
+  apply_to_row(rule, range.begin, gradient + range.begin, range.size());
 }
 
 void sgd(const SgdArgs& args, Slice slice) { apply_rule(SgdRule(args), args.gradient, args.layout, slice); }

@@ -54,9 +54,9 @@ struct Columns {
 };
 
 // Calls visit(Columns) for the columns of `range`, at most `most` at a time, of a matrix laid out for so many parts
-// (see WeightLayout).
+// (see MatrixLayout).
 template <class Visit>
-static inline void for_columns(const WeightLayout& layout, Range range, size_t most, const Visit& visit) {
+static inline void for_columns(const MatrixLayout& layout, Range range, size_t most, const Visit& visit) {
   const auto visit_panel = [&](size_t begin, size_t end) {
     const size_t last = smaller(end, range.end);
     for (size_t column = larger(begin, range.begin); column < last; column += most) {
@@ -73,9 +73,16 @@ static inline void for_columns(const WeightLayout& layout, Range range, size_t m
   }
 }
 
+// The place of columns that lie side by side in this layout.
+static inline Columns columns_at(const MatrixLayout& layout, size_t column, size_t width) {
+  Columns found = {column, width, column, layout.columns};
+  for_columns(layout, {column, column + width}, width, [&](const Columns& columns) { found = columns; });
+  return found;
+}
+
 // The stretch of memory that a part's share of a weight matrix takes: contiguous in either layout, as long as the
 // layout is for as many parts, or there is one part.
-static inline Range share_elements(const WeightLayout& layout, const Slice& slice) {
+static inline Range share_elements(const MatrixLayout& layout, const Slice& slice) {
   const Block block = share_matrix(layout.rows, layout.columns, kGrain, slice);
   if (slice.parts > 1 && divides_columns(layout.columns, slice.parts)) {
     return {layout.rows * block.columns.begin, layout.rows * block.columns.end};

@@ -51,6 +51,21 @@ inline void with_entries(const SparseRows& rows, const Work& work) {
   work(rows.values);
 }
 
+// Starts bringing in the lists of rows of shuffled samples, which lie anywhere. A load of the first entry of each
+// brings in its page's address too: a prefetch alone would be dropped where that is not at hand.
+template <class Entry>
+inline void fetch_lists(const Entry* entries, const SparseRows& rows, Range range) {
+  for (size_t row = range.begin; row < range.end; row++) {
+    const volatile char* const first = reinterpret_cast<const volatile char*>(list_of(entries, rows, row).begin);
+    (void)*first;
+  }
+  for (size_t row = range.begin; row < range.end; row++) {
+    const EntryList<Entry> list = list_of(entries, rows, row);
+    const char* const end = reinterpret_cast<const char*>(list.begin + list.length);
+    for (const char* p = reinterpret_cast<const char*>(list.begin); p < end; p += 64) prefetch_second_level(p);
+  }
+}
+
 // Lists from samples.
 
 size_t non_zeros(const uint8_t* bytes, const float* floats, size_t size) {
@@ -228,20 +243,20 @@ struct SparseForward {
   const Entry* entries;
   const SparseRows& sparse;
   const RowOrder& order;
-  Columns columns;
-  const float* weights;
+  const float* weights;  // here and below, at the first column
+  size_t weights_stride;
   const float* bias;  // may be null
   float* output;
   size_t output_stride;
 
   template <int kVecs, bool kTail>
   void run(size_t column, size_t tail) const {
-    const ColumnBlock block = {weights + columns.offset + column, columns.stride, tail};
+    const ColumnBlock block = {weights + column, weights_stride, tail};
     size_t i = 0;
     for (; i + kSparseRows <= order.size(); i += kSparseRows) {
-      run_rows<kSparseRows, kVecs, kTail>(order.from(i), block, columns.column + column);
+      run_rows<kSparseRows, kVecs, kTail>(order.from(i), block, column);
     }
-    for (; i < order.size(); i++) run_rows<1, kVecs, kTail>(order.from(i), block, columns.column + column);
+    for (; i < order.size(); i++) run_rows<1, kVecs, kTail>(order.from(i), block, column);
   }
 
   template <int kRows, int kVecs, bool kTail>

@@ -28,8 +28,9 @@ inline __m256i first_lanes(size_t count) {
   return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(kLaneWindow + 8 - count));
 }
 
-// Starts bringing a cache line in.
+// Starts bringing a cache line in, into all levels or all but the first.
 inline void prefetch(const char* p) { _mm_prefetch(p, _MM_HINT_T0); }
+inline void prefetch_second_level(const char* p) { _mm_prefetch(p, _MM_HINT_T1); }
 
 inline Vec zero() { return _mm256_setzero_ps(); }
 inline Vec set1(float x) { return _mm256_set1_ps(x); }
@@ -106,6 +107,7 @@ inline void store_pairs(float* p, Vec a, Vec b) {
   _mm256_storeu_ps(p + kLanes, _mm256_permute2f128_ps(low, high, 0x31));
 }
 inline Vec select(Mask mask, Vec a, Vec b) { return _mm256_blendv_ps(b, a, mask); }
+inline Vec zero_where(Mask mask, Vec a) { return _mm256_andnot_ps(mask, a); }
 inline Vec times_power_of_two(Vec a, Vec n) {
   const __m256i exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
   return _mm256_mul_ps(a, _mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23)));

@@ -32,8 +32,9 @@ constexpr int kGradientVecs = 4;
 
 inline Mask first_lanes(size_t count) { return static_cast<Mask>((1u << count) - 1u); }
 
-// Starts bringing a cache line in.
+// Starts bringing a cache line in, into all levels or all but the first.
 inline void prefetch(const char* p) { _mm_prefetch(p, _MM_HINT_T0); }
+inline void prefetch_second_level(const char* p) { _mm_prefetch(p, _MM_HINT_T1); }
 
 inline Vec zero() { return _mm512_setzero_ps(); }
 inline Vec set1(float x) { return _mm512_set1_ps(x); }
@@ -103,6 +104,8 @@ inline void store_pairs(float* p, Vec a, Vec b) {
 }
 // a where the mask is set, else b.
 inline Vec select(Mask mask, Vec a, Vec b) { return _mm512_mask_blend_ps(mask, b, a); }
+// 0 where the mask is set, else a.
+inline Vec zero_where(Mask mask, Vec a) { return _mm512_maskz_mov_ps(_knot_mask16(mask), a); }
 // a * 2^n for whole n in [-126, 127].
 inline Vec times_power_of_two(Vec a, Vec n) {
   const __m512i exponent = _mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127));

@@ -23,6 +23,7 @@ constexpr int kSparseRows = 4;
 constexpr int kGradientVecs = 8;
 
 inline void prefetch(const char* p) { __builtin_prefetch(p); }
+inline void prefetch_second_level(const char* p) { __builtin_prefetch(p, 0, 2); }
 
 inline Vec zero() { return vdupq_n_f32(0.0f); }
 inline Vec set1(float x) { return vdupq_n_f32(x); }
@@ -102,6 +103,7 @@ inline void store_pairs(float* p, Vec a, Vec b) {
   vst2q_f32(p, pairs);
 }
 inline Vec select(Mask mask, Vec a, Vec b) { return vbslq_f32(mask, a, b); }
+inline Vec zero_where(Mask mask, Vec a) { return vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(a), mask)); }
 inline Vec times_power_of_two(Vec a, Vec n) {
   const int32x4_t exponent = vaddq_s32(vcvtnq_s32_f32(n), vdupq_n_s32(127));
   return vmulq_f32(a, vreinterpretq_f32_s32(vshlq_n_s32(exponent, 23)));

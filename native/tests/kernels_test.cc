@@ -107,7 +107,7 @@ struct Lists {
 };
 
 // Row-major values in another layout, and back.
-std::vector<float> laid_out(const std::vector<float>& values, const WeightLayout& layout, bool back = false) {
+std::vector<float> laid_out(const std::vector<float>& values, const MatrixLayout& layout, bool back = false) {
   std::vector<float> result = output_of(layout.rows * layout.columns);
   for_columns(layout, {0, layout.columns}, layout.columns, [&](const Columns& c) {
     for (size_t row = 0; row < layout.rows; row++) {
@@ -172,32 +172,60 @@ struct DenseCase {
 enum class Input { kDense, kPixels, kValues };
 
 void check_dense(const KernelTable& kernels, const DenseCase& c, Input input, size_t layout_parts, size_t parts) {
-  const WeightLayout layout = {c.inputs, c.units, layout_parts};
+  const MatrixLayout layout = {c.inputs, c.units, layout_parts};
   const std::string where =
       " of input kind " + std::to_string(static_cast<int>(input)) + ", laid out for " + std::to_string(layout_parts);
   const auto name = [&](const char* what) { return name_of(kernels, what, c.rows, c.units, c.inputs, parts) + where; };
   const size_t depth = c.rows > c.units ? c.rows : c.units;
   Lists lists(kernels, input == Input::kPixels ? c.bytes.data() : nullptr, c.x.data(), c.rows, c.inputs);
-  const float* dense_input = input == Input::kDense ? c.x.data() : nullptr;
   const SparseRows sparse = input == Input::kDense ? SparseRows() : lists.sparse;
   const std::vector<float> w = laid_out(c.w, layout);
 
-  std::vector<float> y = output_of(c.y.size() - 16);
-  run_parts(kernels.dense,
-            {dense_input, sparse, w.data(), layout, c.bias.data(), y.data(), c.rows, Activation::kRelu, 0.0f}, parts,
-            c.inputs);
-  CHECK_MESSAGE(same_bits(y, c.y), name("dense"));
+  // Batches come in panels of a greater capacity, where an engine would have it so.
+  const size_t capacity = c.rows + 2;
+  const auto batch = [&](const std::vector<float>& values, const MatrixLayout& layout) {
+    std::vector<float> filled(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(c.rows * layout.columns));
+    filled.resize(capacity * layout.columns, NAN);
+    return laid_out(filled, layout);
+  };
+  const MatrixLayout input_layout = {capacity, c.inputs, layout_parts},
+                     output_layout = {capacity, c.units, layout_parts};
+  const std::vector<float> x = batch(c.x, input_layout);
+  const float* dense_input = input == Input::kDense ? x.data() : nullptr;
 
+  std::vector<float> y = output_of(capacity * c.units);
+  run_parts(kernels.dense,
+            {dense_input, input_layout, sparse, w.data(), layout, c.bias.data(), y.data(), output_layout, c.rows,
+             Activation::kRelu, 0.0f},
+            parts, c.inputs);
+  CHECK(sentinels_intact(y));
+  CHECK_MESSAGE(same_bits(batch(laid_out(y, output_layout, true), output_layout), batch(c.y, output_layout)),
+                name("dense"));
+
+  const MatrixLayout d_output_layout = {capacity, c.units, input == Input::kDense ? 0 : layout_parts};
+  const std::vector<float> dy = batch(c.dy, d_output_layout);
+  const MatrixLayout d_input_layout = {c.rows, c.inputs, layout_parts};
   std::vector<float> dw = output_of(c.w.size()), db = output_of(c.units), dx = output_of(c.x.size());
-  DenseBackwardArgs backward = {dense_input, sparse,    lists.room,
-                                w.data(),    layout,    c.dy.data(),
-                                dw.data(),   db.data(), input == Input::kDense ? dx.data() : nullptr,
-                                c.rows,      Update(),  Update()};
+  DenseBackwardArgs backward = {dense_input,
+                                input_layout,
+                                sparse,
+                                lists.room,
+                                w.data(),
+                                layout,
+                                dy.data(),
+                                d_output_layout,
+                                dw.data(),
+                                db.data(),
+                                input == Input::kDense ? dx.data() : nullptr,
+                                d_input_layout,
+                                c.rows,
+                                Update(),
+                                Update()};
   run_parts(kernels.dense_backward, backward, parts, depth);
   CHECK(sentinels_intact(dw));
   CHECK_MESSAGE(same_bits(laid_out(dw, layout, true), c.dw), name("dWeights"));
   CHECK_MESSAGE(same_bits(db, c.db), name("dBias"));
-  CHECK_MESSAGE(input != Input::kDense || same_bits(dx, c.dx), name("dInput"));
+  CHECK_MESSAGE(input != Input::kDense || same_bits(laid_out(dx, d_input_layout, true), c.dx), name("dInput"));
 
   // The update fed with the gradient equals the update after it.
   std::vector<float> w1 = w, v1(w.size(), 0.5f), w2 = w, v2 = v1;
@@ -266,8 +294,10 @@ Elementwise run_elementwise(const KernelTable& kernels, size_t count, size_t par
   for (int a = 0; a < static_cast<int>(Activation::kCount); a++) {
     std::vector<float> y = output_of(count), dx = output_of(count);
     run_parts(kernels.activation, {x.data(), y.data(), 1, count, static_cast<Activation>(a), 0.1f}, parts, 1);
-    run_parts(kernels.activation_backward, {y.data(), dy.data(), dx.data(), 1, count, static_cast<Activation>(a), 0.1f},
-              parts, 1);
+    run_parts(
+        kernels.activation_backward,
+        {y.data(), {1, count, 0}, dy.data(), dx.data(), {1, count, 0}, 1, count, static_cast<Activation>(a), 0.1f},
+        parts, 1);
     CHECK(sentinels_intact(y) && sentinels_intact(dx));
     result.outputs[0].insert(result.outputs[0].end(), y.begin(), y.end());
     result.outputs[0].insert(result.outputs[0].end(), dx.begin(), dx.end());
