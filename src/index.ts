@@ -31,5 +31,7 @@ export type { Optimizer } from './optimizers/optimizer.js';
 export type { OptimizerName } from './optimizers/resolve.js';
 export { type SgdOptions, sgd } from './optimizers/sgd.js';
 export { ACTIVATIONS, type Activation } from './program/ops.js';
+export type { Recipe, RecipeBuildOptions } from './recipes/recipe.js';
+export { type RecipeName, recipes } from './recipes/recipes.js';
 export { type OneCycleOptions, oneCycle } from './schedules/one-cycle.js';
 export type { FitPosition, Schedule, ScheduleFunction } from './schedules/schedule.js';

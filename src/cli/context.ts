@@ -8,6 +8,8 @@ export interface Context {
   readonly output: Output;
   /** Aborted by Ctrl-C; work stops after the step in flight. */
   readonly signal: AbortSignal;
+  /** The options that stand on the command line, in camel case; the others have their defaults. */
+  readonly given: ReadonlySet<string>;
 }
 
 /** The state of one run of the program, shared by its commands. */
@@ -24,7 +26,8 @@ export class Run {
       const options = command.opts() as Options;
       this.output = new Output({ json: options.json === true });
       this.interruption = new Interruption(this.output);
-      await work({ output: this.output, signal: this.interruption.signal }, options, command.args);
+      const given = new Set(Object.keys(options).filter((name) => command.getOptionValueSource(name) === 'cli'));
+      await work({ output: this.output, signal: this.interruption.signal, given }, options, command.args);
     };
   }
 }

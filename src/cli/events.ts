@@ -26,6 +26,8 @@ interface StartEvent extends Engine {
   learningRate: number;
   schedule: string;
   seed: number;
+  /** With `--recipe`: its name. */
+  recipe?: string;
 }
 
 /** `train`, after every whole epoch. Loss and accuracy are those of the training steps, taken while the weights moved. */
@@ -124,6 +126,24 @@ interface BenchmarkEvent extends Engine {
   ratio?: number;
 }
 
+/** `bench --recipes`, a recipe each: over the seeds, the last epoch of each. */
+interface RecipeEvent extends Engine {
+  event: 'recipe';
+  name: string;
+  /** Seeds 1 to this. */
+  seeds: number;
+  epochs: number;
+  parameters: number;
+  /** On the test set. */
+  meanAccuracy: number;
+  minAccuracy: number;
+  maxAccuracy: number;
+  /** Of `trainSeconds`, as in `done`. */
+  medianSeconds: number;
+  minSeconds: number;
+  maxSeconds: number;
+}
+
 /** `info`. */
 interface InfoEvent extends Engine {
   event: 'info';
@@ -165,6 +185,7 @@ export type CliEvent =
   | EvaluationEvent
   | PredictionEvent
   | BenchmarkEvent
+  | RecipeEvent
   | InfoEvent
   | OperationEvent
   | MemoryEvent;

@@ -4,6 +4,9 @@ import { requireAddon } from '../../src/backends/native/load.js';
 import { benchmarks } from '../../src/cli/bench/benchmarks.js';
 import { syntheticImages } from '../../src/cli/bench/data.js';
 import { measure, median } from '../../src/cli/bench/measure.js';
+import { type RecipeName, recipes } from '../../src/index.js';
+import { RECIPE_NAMES } from '../../src/recipes/recipes.js';
+import { writeDataset } from '../helpers/cli-idx.js';
 import { errorLines, eventsOf, makeWorkspace, runCli } from '../helpers/cli-run.js';
 
 const workspace = makeWorkspace();
@@ -110,6 +113,27 @@ describe('bench', () => {
     expect(await backendsOf('epoch 784-128-10 adam')).toEqual({ backends: both, images: expect.closeTo(6000) });
     expect(await backendsOf('predictSync')).toEqual({ backends: both, images: expect.closeTo(1) });
     expect(await backendsOf('predict of')).toEqual({ backends: both, images: expect.closeTo(6000) });
+  });
+
+  it('--recipes trains every recipe with the seeds asked for', async () => {
+    const data = writeDataset(join(workspace.folder, 'data'));
+    const args = ['bench', '--recipes', '--seeds', '2', '--data-dir', data];
+    const events = eventsOf(await runCli([...args, '--json'], { cwd }));
+    expect(events.map(({ event, name }) => [event, name])).toEqual(RECIPE_NAMES.map((name) => ['recipe', name]));
+    for (const row of events) {
+      expect(row).toMatchObject({ seeds: 2, epochs: recipes[row.name as RecipeName].fit.epochs });
+      expect(row.meanAccuracy).toBeCloseTo((row.minAccuracy + row.maxAccuracy) / 2, 10);
+      expect(row.maxSeconds).toBeGreaterThanOrEqual(row.medianSeconds);
+      expect(row.minSeconds).toBeGreaterThan(0);
+    }
+    expect((await runCli(args, { cwd })).stdout).toMatch(/^fast +2 epochs +\d+\.\d\d %/m);
+    for (const wrong of [
+      ['--seeds', '2'],
+      ['--recipes', '--quick'],
+      ['--recipes', '--filter', 'slow'],
+    ]) {
+      expect((await runCli(['bench', ...wrong], { cwd })).status).toBe(2);
+    }
   });
 
   it('shows people a table of each', async () => {

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import { loadDataset, recipes } from '../../src/index.js';
 import { writeDataset } from '../helpers/cli-idx.js';
 import { errorLines, eventsOf, makeWorkspace, runCli, runShell } from '../helpers/cli-run.js';
 
@@ -160,4 +161,38 @@ it('leaves a model alone when training fails', async () => {
   expect(errorLines(result)).toEqual([expect.stringMatching(/Expected a finite loss.*Lower the learning rate/)]);
   expect(readFileSync(join(cwd, 'mnist-model.safetensors')).equals(before)).toBe(true);
   expect(readdirSync(cwd)).toEqual(['mnist-model.safetensors']);
+});
+
+describe('train --recipe', () => {
+  const RECIPE = ['--data-dir', data, '--recipe', 'fast', '--json'];
+
+  it("trains the recipe's network as the recipe says, and says so", async () => {
+    const cwd = workspace.make('recipe');
+    const [start, ...rest] = eventsOf(await runCli([...RECIPE, '--seed', '3'], { cwd }));
+    expect(start).toMatchObject({
+      recipe: 'fast',
+      layers: [784, 160, 10],
+      epochs: 2,
+      batchSize: 128,
+      optimizer: 'adam',
+    });
+    expect(rest.map(({ event }) => event)).toEqual(['epoch', 'epoch', 'done']);
+    const model = recipes.fast.build({ inputShape: [28, 28, 1], seed: 3 });
+    const { train } = await loadDataset('mnist', { dataDir: data });
+    await model.fit(train, recipes.fast.fit);
+    expect(rest.at(-1)?.weightsSha256).toBe(model.weightsSha256());
+    model.dispose();
+  });
+
+  it('takes another length, and refuses what the recipe decides', async () => {
+    const cwd = workspace.make('recipe-other');
+    const [start] = eventsOf(await runCli([...RECIPE, '--epochs', '1', '--batch-size', '50'], { cwd }));
+    expect(start).toMatchObject({ recipe: 'fast', epochs: 1, batchSize: 50 });
+    const refused = await runCli([...RECIPE, '--learning-rate', '0.1'], { cwd });
+    expect(refused.status).toBe(2);
+    expect(errorLines(refused)).toEqual([
+      expect.stringMatching(/Expected no --learning-rate with --recipe fast.*Leave one of them out\./),
+    ]);
+    expect((await runCli([...RECIPE, '--recipe', 'slow'], { cwd })).status).toBe(2);
+  });
 });

@@ -1,21 +1,27 @@
 import { Command } from 'commander';
+import { recipes } from '../../index.js';
+import { RECIPE_NAMES } from '../../recipes/recipes.js';
 import type { Benchmark, Work } from '../bench/benchmark.js';
 import { benchmarks, LIMIT } from '../bench/benchmarks.js';
 import { benchData } from '../bench/data.js';
 import { type Entrant, entrantsOf } from '../bench/entrants.js';
 import { type Measurement, type MeasureOptions, measure } from '../bench/measure.js';
+import { measureRecipe } from '../bench/recipes.js';
 import type { Context, Run } from '../context.js';
-import { engineOf, engineText } from '../engine.js';
+import { loadForCommand } from '../dataset.js';
+import { chooseBackend, engineOf, engineText } from '../engine.js';
 import { addDataDirOption, type CommonOptions, type DataOptions } from '../options.js';
 import type { Output } from '../output.js';
-import { count, duration, percent } from '../ui/format.js';
+import { count, duration, percent, plural } from '../ui/format.js';
 import { table } from '../ui/tables.js';
 import { UsageError } from '../usage.js';
-import { text } from '../values.js';
+import { integer, text } from '../values.js';
 
 interface BenchOptions extends CommonOptions, Pick<DataOptions, 'dataDir'> {
   filter?: string;
   quick?: true;
+  recipes?: true;
+  seeds: number;
 }
 
 /** How much to measure: the median of fewer, shorter samples is good for a first look. */
@@ -35,11 +41,16 @@ export function benchCommand(run: Run): Command {
       'only what has this in its name, such as "matmul" or "epoch 784-128-10"',
       text('--filter', 'a part of a name'),
     )
-    .option('--quick', 'fewer rounds, a tenth of the images');
+    .option('--quick', 'fewer rounds, a tenth of the images')
+    .option('--recipes', 'train every recipe with several seeds instead: accuracy on the test set, and time')
+    .option('--seeds <n>', 'with --recipes: the seeds 1 to n', integer('--seeds', 1, 10_000), 10);
   return addDataDirOption(command).action(run.action(bench));
 }
 
-async function bench({ output, signal }: Context, options: BenchOptions): Promise<void> {
+async function bench(context: Context, options: BenchOptions): Promise<void> {
+  const { output, signal, given } = context;
+  if (options.recipes) return benchRecipes(context, options);
+  if (given.has('seeds')) throw new UsageError('Expected --recipes with --seeds. Leave --seeds out, or add --recipes.');
   const effort = options.quick ? EFFORT.quick : EFFORT.full;
   const data = await benchData(effort.images, { dataDir: options.dataDir, signal });
   const chosen = choose(benchmarks(data), options.filter);
@@ -55,7 +66,33 @@ async function bench({ output, signal }: Context, options: BenchOptions): Promis
   }
 }
 
-function choose(all: readonly Benchmark[], filter = ''): readonly Benchmark[] {
+/** Whole training runs, as a user would have them: the best backend, with as many threads as it takes. */
+async function benchRecipes(context: Context, options: BenchOptions): Promise<void> {
+  const { output, signal, given } = context;
+  if (given.has('quick')) throw new UsageError('Expected no --quick with --recipes. Ask for fewer --seeds.');
+  const chosen = choose(
+    RECIPE_NAMES.map((name) => ({ name })),
+    options.filter,
+  );
+  const backend = await chooseBackend({ backend: 'auto' }, output);
+  const engine = engineOf(backend);
+  output.say(`Seeds 1 to ${options.seeds}, the last epoch of each; ${engineText(engine)}`);
+  const rows: string[][] = [];
+  for (const { name } of chosen) {
+    const data = await loadForCommand(context, { dataset: recipes[name].dataset, dataDir: options.dataDir });
+    const measured = await measureRecipe(name, data, { backend, seeds: options.seeds, signal });
+    output.event({ event: 'recipe', ...measured, ...engine });
+    rows.push([
+      name,
+      plural(measured.epochs, 'epoch'),
+      ...[measured.meanAccuracy, measured.minAccuracy, measured.maxAccuracy].map((accuracy) => percent(accuracy)),
+      ...[measured.medianSeconds, measured.minSeconds, measured.maxSeconds].map(duration),
+    ]);
+  }
+  output.say(`\n${table(RECIPE_COLUMNS, rows)}`);
+}
+
+function choose<T extends { name: string }>(all: readonly T[], filter = ''): readonly T[] {
   const chosen = all.filter(({ name }) => name.toLowerCase().includes(filter.toLowerCase()));
   if (chosen.length > 0) return chosen;
   const names = all.map(({ name }) => name).join('; ');
@@ -119,4 +156,9 @@ function report(output: Output, { name, flops, images }: Benchmark, rows: readon
 const COLUMNS = [
   { title: '', align: 'left' as const },
   ...['median', 'min', 'max', 'GFLOP/s', 'of limit', 'images/s', 'ratio'].map((title) => ({ title })),
+];
+
+const RECIPE_COLUMNS = [
+  { title: 'recipe', align: 'left' as const },
+  ...['length', 'mean accuracy', 'least', 'greatest', 'median time', 'least', 'greatest'].map((title) => ({ title })),
 ];

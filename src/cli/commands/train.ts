@@ -1,19 +1,11 @@
 import { Command, Option } from 'commander';
-import {
-  ACTIVATIONS,
-  type Activation,
-  type Backend,
-  categoricalCrossentropy,
-  type Dataset,
-  type EpochResult,
-  type Sequential,
-  sequential,
-} from '../../index.js';
+import { ACTIVATIONS, type Backend, type Dataset, type EpochResult, recipes, type Sequential } from '../../index.js';
+import { RECIPE_NAMES } from '../../recipes/recipes.js';
 import type { Context, Run } from '../context.js';
 import { loadForCommand } from '../dataset.js';
 import { chooseBackend, engineOf, engineText } from '../engine.js';
 import { checkOutputFile, shellWord } from '../files.js';
-import { DEFAULTS, layersOf, OPTIMIZERS, type OptimizerChoice, optimizerOf, SCHEDULES } from '../model.js';
+import { DEFAULTS, OPTIMIZERS, SCHEDULES } from '../model.js';
 import {
   addDataOptions,
   addEngineOptions,
@@ -21,28 +13,18 @@ import {
   type DataOptions,
   type EngineOptions,
 } from '../options.js';
+import { classesOf, planTraining, type TrainingOptions, type TrainingPlan } from '../training-plan.js';
 import { count, duration, loss, percent, plural } from '../ui/format.js';
 import { TrainingProgress } from '../ui/training.js';
-import { UsageError } from '../usage.js';
 import { choice, integer, number, text, widths } from '../values.js';
 
-interface TrainOptions extends CommonOptions, DataOptions, EngineOptions {
-  hidden: number[];
-  activation: Activation;
-  epochs: number;
-  batchSize: number;
-  optimizer: OptimizerChoice['optimizer'];
-  schedule: OptimizerChoice['schedule'];
-  learningRate?: number;
-  momentum?: number;
-  labelSmoothing: number;
+interface TrainOptions extends CommonOptions, DataOptions, EngineOptions, TrainingOptions {
   validationSplit: number;
-  seed: number;
   out: string;
 }
 
 interface Setup {
-  dataset: string;
+  plan: TrainingPlan;
   model: Sequential;
   backend: Backend;
   train: Dataset;
@@ -52,6 +34,12 @@ interface Setup {
 export function trainCommand(run: Run): Command {
   const command = new Command('train')
     .description('Train a network and write it to a file. The data set is downloaded when it is not there.')
+    .addOption(
+      new Option(
+        '--recipe <name>',
+        `network, optimizer and length by name: ${RECIPE_NAMES.map((name) => `${name} (${recipes[name].summary})`).join(', ')}`,
+      ).argParser(choice('--recipe', RECIPE_NAMES)),
+    )
     .addOption(
       new Option('--hidden <widths>', 'widths of the hidden layers, with commas between them')
         .default(DEFAULTS.hidden, DEFAULTS.hidden.join(','))
@@ -110,17 +98,17 @@ export function trainCommand(run: Run): Command {
 
 async function train(context: Context, options: TrainOptions): Promise<void> {
   const { output, signal } = context;
-  checkUsage(options);
+  const plan = planTraining(options, context.given);
+  checkOutputFile('--out', options.out);
   const backend = await chooseBackend(options, output);
-  const dataset = options.dataset ?? DEFAULTS.dataset;
-  const data = await loadForCommand(context, { ...options, dataset });
+  const data = await loadForCommand(context, { ...options, dataset: plan.dataset });
   signal.throwIfAborted();
 
-  const model = buildModel(options, data.train, backend);
+  const model = plan.build(data.train, backend);
   try {
-    announce(context, options, { dataset, model, backend, ...data });
-    const history = await runEpochs(context, options, model, data.train);
-    await model.save(options.out, { metadata: { dataset } });
+    announce(context, options, { plan, model, backend, ...data });
+    const history = await runEpochs(context, options, { plan, model, train: data.train });
+    await model.save(options.out, { metadata: { dataset: plan.dataset } });
     const summary = {
       trainSeconds: history.trainSeconds,
       epochs: history.epochs.length,
@@ -156,69 +144,45 @@ async function train(context: Context, options: TrainOptions): Promise<void> {
   }
 }
 
-/** What single values cannot tell: options that contradict each other, a place that cannot be written to. */
-function checkUsage(options: TrainOptions): void {
-  if (options.momentum !== undefined && options.optimizer !== 'sgd') {
-    throw new UsageError(
-      `Expected --optimizer sgd with --momentum, received ${options.optimizer}. Leave --momentum out.`,
-    );
-  }
-  checkOutputFile('--out', options.out);
-}
-
-function buildModel(options: TrainOptions, { shape, classNames }: Dataset, backend: Backend): Sequential {
-  const layers = layersOf(options.hidden, options.activation, classNames?.length ?? 10);
-  const model = sequential(layers, { inputShape: shape, seed: options.seed, backend, threads: options.threads });
-  model.compile({
-    optimizer: optimizerOf({
-      ...options,
-      learningRate: learningRateOf(options),
-      momentum: options.momentum ?? DEFAULTS.momentum,
-    }),
-    loss: categoricalCrossentropy({ labelSmoothing: options.labelSmoothing }),
-  });
-  return model;
-}
-
-const learningRateOf = ({ learningRate, optimizer }: TrainOptions) => learningRate ?? DEFAULTS.learningRate[optimizer];
-
 /** Says what is about to run. */
-function announce({ output }: Context, options: TrainOptions, { dataset, model, backend, train, test }: Setup): void {
+function announce({ output }: Context, options: TrainOptions, { plan, model, backend, train, test }: Setup): void {
   const inputs = train.shape.reduce((product, side) => product * side, 1);
-  const layers = [inputs, ...options.hidden, train.classNames?.length ?? 10];
+  const layers = plan.layers(classesOf(train.classNames)).map(({ config }) => config);
+  const widths = [inputs, ...layers.map(({ units }) => units as number)];
+  const activation = String(layers[0].activation);
   const engine = engineOf(backend, options.threads);
   const parameters = model.countParameters();
+  const { recipe, dataset, epochs, batchSize, optimizer, learningRate, schedule } = plan;
+  const { seed } = options;
   output.event({
     event: 'start',
     dataset,
     trainCount: train.count,
     testCount: test.count,
-    layers,
-    activation: options.activation,
+    layers: widths,
+    activation,
     parameters,
-    epochs: options.epochs,
-    batchSize: options.batchSize,
-    optimizer: options.optimizer,
-    learningRate: learningRateOf(options),
-    schedule: options.schedule,
-    seed: options.seed,
+    ...{ epochs, batchSize, optimizer, learningRate, schedule, seed },
+    ...(recipe && { recipe }),
     ...engine,
   });
   output.say(
-    `Training ${layers.join('-')} (${options.activation}, ${count(parameters)} parameters) on ${dataset}, ${plural(train.count, 'image')}`,
+    `Training ${widths.join('-')} (${activation}, ${count(parameters)} parameters) on ${dataset}, ${plural(train.count, 'image')}`,
   );
-  const schedule = options.schedule === 'one-cycle' ? 'one-cycle up to' : 'learning rate';
-  output.say(
-    `${engineText(engine)}; ${options.optimizer}, ${schedule} ${learningRateOf(options)}, batch ${options.batchSize}, seed ${options.seed}`,
-  );
+  const rate = `${schedule === 'one-cycle' ? 'one-cycle up to' : 'learning rate'} ${learningRate}`;
+  const by = recipe ? `recipe ${recipe}: ` : '';
+  output.say(`${engineText(engine)}; ${by}${optimizer}, ${rate}, batch ${batchSize}, seed ${seed}`);
 }
 
 /** Runs the epochs, showing the bar on a terminal and a line after each epoch everywhere. */
-async function runEpochs({ output, signal }: Context, options: TrainOptions, model: Sequential, data: Dataset) {
-  const { epochs, batchSize, validationSplit } = options;
+async function runEpochs(
+  { output, signal }: Context,
+  { validationSplit }: TrainOptions,
+  { plan: { epochs, batchSize }, model, train }: Pick<Setup, 'plan' | 'model' | 'train'>,
+) {
   const progress = new TrainingProgress(output);
   try {
-    return await model.fit(data, {
+    return await model.fit(train, {
       epochs,
       batchSize,
       validationSplit: validationSplit || undefined,

@@ -1,0 +1,57 @@
+import type { Backend } from '../../backends/backend.js';
+import { type LoadedDataset, type RecipeName, recipes } from '../../index.js';
+import { median } from './measure.js';
+
+export interface RecipeMeasurement {
+  name: RecipeName;
+  /** Seeds 1 to this. */
+  seeds: number;
+  epochs: number;
+  parameters: number;
+  meanAccuracy: number;
+  minAccuracy: number;
+  maxAccuracy: number;
+  medianSeconds: number;
+  minSeconds: number;
+  maxSeconds: number;
+}
+
+/**
+ * Trains a recipe from scratch with every seed and measures each model on the test set after its last epoch. Nothing is
+ * left out or chosen. Before the first, the recipe is trained once more, so that the JIT compiler is warm for all.
+ */
+export async function measureRecipe(
+  name: RecipeName,
+  { train, test }: LoadedDataset,
+  { backend, seeds, signal }: { backend: Backend; seeds: number; signal: AbortSignal },
+): Promise<RecipeMeasurement> {
+  const { build, fit } = recipes[name];
+  const accuracies: number[] = [];
+  const times: number[] = [];
+  let parameters = 0;
+  for (let seed = 0; seed <= seeds; seed++) {
+    const model = build({ inputShape: train.shape, classes: train.classNames?.length, seed, backend });
+    try {
+      const { trainSeconds } = await model.fit(train, { ...fit, signal });
+      signal.throwIfAborted();
+      if (seed === 0) continue;
+      times.push(trainSeconds);
+      accuracies.push((await model.evaluate(test, { signal })).accuracy ?? Number.NaN);
+      parameters = model.countParameters();
+    } finally {
+      model.dispose();
+    }
+  }
+  return {
+    name,
+    seeds,
+    epochs: fit.epochs,
+    parameters,
+    meanAccuracy: accuracies.reduce((sum, accuracy) => sum + accuracy, 0) / seeds,
+    minAccuracy: Math.min(...accuracies),
+    maxAccuracy: Math.max(...accuracies),
+    medianSeconds: median(times),
+    minSeconds: Math.min(...times),
+    maxSeconds: Math.max(...times),
+  };
+}

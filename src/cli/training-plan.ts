@@ -1,0 +1,103 @@
+import {
+  type Activation,
+  type Backend,
+  categoricalCrossentropy,
+  type Dataset,
+  type Layer,
+  type RecipeName,
+  recipes,
+  type Sequential,
+  sequential,
+} from '../index.js';
+import { DEFAULTS, layersOf, type OptimizerChoice, optimizerOf } from './model.js';
+import { UsageError } from './usage.js';
+
+/** The options of `train` that say what is trained and how. */
+export interface TrainingOptions {
+  recipe?: RecipeName;
+  hidden: number[];
+  activation: Activation;
+  epochs: number;
+  batchSize: number;
+  optimizer: OptimizerChoice['optimizer'];
+  schedule: OptimizerChoice['schedule'];
+  learningRate?: number;
+  momentum?: number;
+  labelSmoothing: number;
+  dataset?: string;
+  threads?: number;
+  seed: number;
+}
+
+/** What `train` will do: by a recipe, or by its options. */
+export interface TrainingPlan {
+  recipe?: RecipeName;
+  dataset: string;
+  epochs: number;
+  batchSize: number;
+  optimizer: string;
+  /** The greatest of the schedule. */
+  learningRate: number;
+  schedule: string;
+  layers(classes: number): Layer[];
+  build(data: Dataset, backend: Backend): Sequential;
+}
+
+/** What a recipe decides; with one, these options say nothing any more. */
+const OF_RECIPES = ['hidden', 'activation', 'optimizer', 'learningRate', 'schedule', 'momentum', 'labelSmoothing'];
+
+/** `given` are the options on the command line. Throws UsageError for options that contradict each other. */
+export function planTraining(options: TrainingOptions, given: ReadonlySet<string>): TrainingPlan {
+  if (options.recipe !== undefined) return planOfRecipe(options.recipe, options, given);
+  if (options.momentum !== undefined && options.optimizer !== 'sgd') {
+    throw new UsageError(
+      `Expected --optimizer sgd with --momentum, received ${options.optimizer}. Leave --momentum out.`,
+    );
+  }
+  const learningRate = options.learningRate ?? DEFAULTS.learningRate[options.optimizer];
+  const layers = (classes: number) => layersOf(options.hidden, options.activation, classes);
+  return {
+    dataset: options.dataset ?? DEFAULTS.dataset,
+    epochs: options.epochs,
+    batchSize: options.batchSize,
+    optimizer: options.optimizer,
+    learningRate,
+    schedule: options.schedule,
+    layers,
+    build: ({ shape, classNames }, backend) => {
+      const { seed, threads } = options;
+      const model = sequential(layers(classesOf(classNames)), { inputShape: shape, seed, backend, threads });
+      model.compile({
+        optimizer: optimizerOf({ ...options, learningRate, momentum: options.momentum ?? DEFAULTS.momentum }),
+        loss: categoricalCrossentropy({ labelSmoothing: options.labelSmoothing }),
+      });
+      return model;
+    },
+  };
+}
+
+function planOfRecipe(name: RecipeName, options: TrainingOptions, given: ReadonlySet<string>): TrainingPlan {
+  const contradiction = OF_RECIPES.find((option) => given.has(option));
+  if (contradiction) {
+    const flag = contradiction.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+    throw new UsageError(
+      `Expected no --${flag} with --recipe ${name}, whose network and optimizer are its own. Leave one of them out.`,
+    );
+  }
+  const recipe = recipes[name];
+  const { seed, threads } = options;
+  return {
+    recipe: name,
+    dataset: options.dataset ?? recipe.dataset,
+    epochs: given.has('epochs') ? options.epochs : recipe.fit.epochs,
+    batchSize: given.has('batchSize') ? options.batchSize : recipe.fit.batchSize,
+    optimizer: recipe.optimizer.name,
+    learningRate: recipe.learningRate,
+    schedule: 'one-cycle',
+    layers: recipe.layers,
+    build: ({ shape, classNames }, backend) =>
+      recipe.build({ inputShape: shape, classes: classesOf(classNames), seed, backend, threads }),
+  };
+}
+
+export const classesOf = (classNames: readonly string[] | undefined) => classNames?.length ?? 10;
