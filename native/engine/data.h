@@ -7,8 +7,8 @@
 
 namespace mnist_train {
 
-// Below this share of values that are not zero, lists are faster than full products (docs/performance.md). They take four
-// bytes for each of an image's non-zeros, so below a quarter they also take less memory than its bytes.
+// Below this share of values that are not zero, lists are faster than full products (docs/performance.md). They take
+// four bytes for each of an image's non-zeros, so below a quarter they also take less memory than its bytes.
 constexpr double kSparseDensity = 0.55;
 
 // Shared by the runs that read it.

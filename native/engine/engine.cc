@@ -17,22 +17,37 @@ size_t rounded_up(size_t value, size_t grain) { return (value + grain - 1) / gra
 
 }  // namespace
 
-// Room for column lists of the widest sparse buffer of training, for each member.
-bool Engine::open_lists() {
+// Room for lists of the widest batch that a dense layer of training reads, input or gradient, for each member. Pages
+// that nobody touches cost nothing.
+bool Engine::open_list_rooms() {
+  constexpr size_t kMostRowEntries = size_t{1} << 22;
   const size_t capacity = program_.sections[kTrainSection].capacity;
   size_t columns = 0;
   for (Buffer& b : program_.buffers) {
     if (capacity > kMostPixelIndices) b.sparse = false;  // a row would not fit in a list's entry
-    if (b.sparse && b.region == kTrain) columns = larger(columns, b.columns);
+  }
+  for (const Op& op : program_.sections[kTrainSection].ops) {
+    if (op.kind->sparse_field < 0) continue;
+    for (const int buffer : op.buffers) {
+      if (buffer == kNoBuffer || !program_.buffers[static_cast<size_t>(buffer)].batched) continue;
+      columns = larger(columns, program_.buffers[static_cast<size_t>(buffer)].columns);
+    }
   }
   // One cache line more than the capacity: lists a power of two apart would share a few sets of the cache.
   const size_t stride = rounded_up(capacity, 16) + 16;
-  const size_t entry_bytes = columns * stride * sizeof(NonZero);
+  const size_t column_bytes = columns * stride * sizeof(NonZero), ends_bytes = columns * sizeof(void*);
+  const bool with_rows = columns * capacity <= kMostRowEntries;
+  const size_t starts_bytes = with_rows ? (capacity + 1) * sizeof(size_t) : 0;
+  const size_t row_bytes = with_rows ? (columns * capacity + kRoomBehindLists) * sizeof(NonZero) : 0;
   for (size_t member = 0; member < threads(); member++) {
     list_memory_.emplace_back(new (std::nothrow) AlignedMemory());
     AlignedMemory* const memory = list_memory_.back().get();
-    if (!memory || !memory->allocate(entry_bytes + columns * sizeof(void*))) return false;
-    lists_.push_back({memory->data(), stride, reinterpret_cast<void**>(memory->data() + entry_bytes)});
+    if (!memory || !memory->allocate(column_bytes + ends_bytes + starts_bytes + row_bytes)) return false;
+    char* const ends = memory->data() + column_bytes;
+    char* const starts = ends + ends_bytes;
+    NonZero* const rows = with_rows ? reinterpret_cast<NonZero*>(starts + starts_bytes) : nullptr;
+    list_rooms_.push_back(
+        {memory->data(), stride, reinterpret_cast<void**>(ends), rows, reinterpret_cast<size_t*>(starts)});
     memory_bytes_ += memory->size();
   }
   return true;
@@ -60,7 +75,7 @@ bool Engine::open(Program program, const KernelTable* kernels, size_t threads) {
   const size_t train = program_.sections[kTrainSection].capacity;
   const size_t evaluate = program_.sections[kEvaluateSection].capacity;
   for (auto& metrics : row_metrics_) metrics.assign(train > evaluate ? train : evaluate, RowMetrics{0, 0});
-  return open_lists() && open_lanes() && publish();
+  return open_list_rooms() && open_lanes() && publish();
 }
 
 bool Engine::accessible(const Buffer& buffer) const {
@@ -262,7 +277,7 @@ void Engine::advance_member(size_t member, void* argument) {
   StepContext context = {};
   context.program = &engine.program_;
   context.section = &section;
-  context.lists = engine.lists_[member];
+  context.room = run.section == kTrainSection ? engine.list_rooms_[member] : ListRoom();
   context.kernels = engine.kernels_;
   for (size_t region = 0; region < kRegionCount; region++) context.regions[region] = engine.regions_[region].data();
   if (run.section == kEvaluateSection) context.regions[kParameters] = advance.parameters.data();

@@ -90,7 +90,7 @@ class Engine {
   void meet(size_t member, size_t step, Advance* advance);
   void report_step(Run* run, size_t step);
   void watch_contention(bool together, size_t parks, size_t steps, double seconds);
-  bool open_lists();
+  bool open_list_rooms();
   bool open_lanes();
   bool worth_lists(const uint8_t* bytes, const float* floats, size_t rows) const;
 
@@ -99,7 +99,7 @@ class Engine {
   std::unique_ptr<ThreadTeam> team_;
   AlignedMemory regions_[kRegionCount];
   std::vector<std::unique_ptr<AlignedMemory>> list_memory_;
-  std::vector<ColumnLists> lists_;            // by member
+  std::vector<ListRoom> list_rooms_;          // by member
   std::vector<std::unique_ptr<Lane>> lanes_;  // one per member, and one for infer_alone()
   AlignedMemory scratch_;                     // one stretch per member
   size_t scratch_stride_ = 0;                 // floats

@@ -168,9 +168,9 @@ const char* check_dense(const Program& program, const Op& op) {
 
 void run_dense(const StepContext& c, const Op& op, Slice slice) {
   c.kernels->dense({c.pointer<float>(op.buffers[0]), c.layout_of(op.buffers[0]), rows_of_buffer(c, op.buffers[0]),
-                    c.pointer<float>(op.buffers[1]), c.layout_of(op.buffers[1]), c.pointer<float>(op.buffers[2]),
-                    c.pointer<float>(op.buffers[3]), c.layout_of(op.buffers[3]), c.rows, activation_of(op.values[0]),
-                    static_cast<float>(op.values[1])},
+                    c.room, c.pointer<float>(op.buffers[1]), c.layout_of(op.buffers[1]),
+                    c.pointer<float>(op.buffers[2]), c.pointer<float>(op.buffers[3]), c.layout_of(op.buffers[3]),
+                    c.rows, activation_of(op.values[0]), static_cast<float>(op.values[1])},
                    slice);
 }
 
@@ -376,7 +376,7 @@ Update update_of(const StepContext& c, int index) {
 
 void run_dense_backward(const StepContext& c, const Op& op, Slice slice) {
   c.kernels->dense_backward(
-      {c.pointer<float>(op.buffers[0]), c.layout_of(op.buffers[0]), rows_of_buffer(c, op.buffers[0]), c.lists,
+      {c.pointer<float>(op.buffers[0]), c.layout_of(op.buffers[0]), rows_of_buffer(c, op.buffers[0]), c.room,
        c.pointer<float>(op.buffers[1]), c.layout_of(op.buffers[1]), c.pointer<float>(op.buffers[2]),
        c.layout_of(op.buffers[2]), c.pointer<float>(op.buffers[3]), c.pointer<float>(op.buffers[4]),
        c.pointer<float>(op.buffers[5]), c.layout_of(op.buffers[5]), c.rows, update_of(c, op.weights_update),

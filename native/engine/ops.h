@@ -31,7 +31,7 @@ struct StepContext {
   size_t rows;
   RowMetrics* metrics;
   SparseRows sparse;  // the step's samples, where they are lists: what sparse buffers stand for
-  ColumnLists lists;  // this member's room for them by columns
+  ListRoom room;      // this member's; empty outside training
 
   template <class T>
   T* pointer(int buffer) const {

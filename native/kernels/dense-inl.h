@@ -14,18 +14,18 @@ namespace MNIST_TRAIN_ISA {
 namespace {
 
 template <class Entry>
-inline void sparse_forward(const DenseArgs& args, Block block, const Entry* entries) {
+inline void sparse_forward(const DenseArgs& args, const SparseRows& sparse, Block block, const Entry* entries) {
   for (size_t row = block.rows.begin; row < block.rows.end; row += RowOrder::kMostRows) {
     const Range rows = {row, smaller(row + RowOrder::kMostRows, block.rows.end)};
-    if (args.sparse.order) fetch_lists(entries, args.sparse, rows);
-    const RowOrder order(args.sparse, args.layout.rows, rows);
+    if (sparse.order) fetch_lists(entries, sparse, rows);
+    const RowOrder order(sparse, args.layout.rows, rows);
     for_columns(args.layout, block.columns, kPanelColumns, [&](const Columns& columns) {
       const Columns own = columns_at(args.output_layout, columns.column, columns.width);
       float* const output = args.output + own.offset;
       const float* const bias = args.bias ? args.bias + columns.column : nullptr;
       const float* const weights = args.weights + columns.offset;
-      for_vectors<4>(columns.width, SparseForward<Entry>{entries, args.sparse, order, weights, columns.stride, bias,
-                                                         output, own.stride});
+      for_vectors<4>(columns.width,
+                     SparseForward<Entry>{entries, sparse, order, weights, columns.stride, bias, output, own.stride});
       const Epilogue epilogue = {nullptr, args.activation, args.negative_slope, false};
       activate_rows(output + rows.begin * own.stride, own.stride, rows.size(), columns.width, epilogue);
     });
@@ -59,8 +59,12 @@ void dense(const DenseArgs& args, Slice slice) {
   const size_t units = args.layout.columns;
   const Block block = share_matrix(args.rows, units, 1, slice);
   if (block.rows.size() == 0) return;
-  if (holds_lists(args.sparse)) {
-    return with_entries(args.sparse, [&](const auto* entries) { sparse_forward(args, block, entries); });
+  SparseRows sparse = args.sparse;
+  if (!holds_lists(sparse) && block.rows.size() == args.rows) {
+    sparse = lists_if_sparse(args.input, args.input_layout, args.rows, block.columns.size(), args.room);
+  }
+  if (holds_lists(sparse)) {
+    return with_entries(sparse, [&](const auto* entries) { sparse_forward(args, sparse, block, entries); });
   }
   for_columns(args.layout, block.columns, units, [&](const Columns& columns) {
     const Columns own = columns_at(args.output_layout, columns.column, columns.width);
@@ -147,13 +151,17 @@ inline void weights_gradient(const DenseBackwardArgs& args, Slice slice, const R
     for_columns(args.layout, block.columns, kPanelColumns,
                 [&](const Columns& columns) { visit(columns, sink_of(rule, columns, row)); });
   };
-  if (!holds_lists(args.sparse)) {
+  SparseRows sparse = args.sparse;
+  if (!holds_lists(sparse) && block.rows.size() == args.layout.rows) {
+    sparse = lists_if_sparse(args.input, args.input_layout, args.rows, block.columns.size(), args.room);
+  }
+  if (!holds_lists(sparse)) {
     return for_panels([&](const Columns& columns, const RowSink& sink) {
       dense_gradient(args, block.rows, columns, sink, slice.scratch);
     });
   }
-  with_entries(args.sparse, [&](const auto* entries) {
-    const auto lists = lists_of_columns(entries, args.sparse, args.rows, args.layout.rows, args.lists);
+  with_entries(sparse, [&](const auto* entries) {
+    const auto lists = lists_of_columns(entries, sparse, args.rows, args.layout.rows, args.room);
     for_panels([&](const Columns& columns, const RowSink& sink) {
       list_gradient(args, block.rows, columns, lists, sink, slice.scratch);
     });
@@ -173,19 +181,46 @@ inline void with_rule(const Update& update, float* gradient, const Work& work) {
   }
 }
 
-// d_weights[inputs, units] = transpose(input) * d_output;  d_input[rows, inputs] = d_output * transpose(weights)
-void dense_backward(const DenseBackwardArgs& args, Slice slice) {
+// Columns of d_input = d_output * transpose(weights), from lists of the rows of d_output: zeros come through a
+// rectifier. The weights are transposed a panel at a time, as the dense product does.
+inline void sparse_d_input(const DenseBackwardArgs& args, const SparseRows& sparse, const Columns& columns,
+                           float* scratch) {
+  const size_t units = args.layout.columns;
+  const TransposedMatrix weights = {args.weights, args.layout};
+  for (size_t j = 0; j < columns.width; j += kPanelColumns) {
+    const size_t width = smaller(kPanelColumns, columns.width - j);
+    const size_t begin = columns.column + j;
+    weights.pack({begin, begin + width}, {0, units}, scratch, kPanelColumns);
+    for (size_t row = 0; row < args.rows; row += RowOrder::kMostRows) {
+      const RowOrder order(sparse, units, {row, smaller(row + RowOrder::kMostRows, args.rows)});
+      for_vectors<4>(width, SparseForward<NonZero>{sparse.values, sparse, order, scratch, kPanelColumns, nullptr,
+                                                   args.d_input + columns.offset + j, columns.stride});
+    }
+  }
+}
+
+// d_input[rows, inputs] = d_output * transpose(weights)
+inline void input_gradient(const DenseBackwardArgs& args, Slice slice) {
   const size_t inputs = args.layout.rows, units = args.layout.columns;
-  with_rule(args.weights_update, args.d_weights, [&](const auto& rule) { weights_gradient(args, slice, rule); });
-  with_rule(args.bias_update, args.d_bias,
-            [&](const auto& rule) { sum_rows(args, share(units, kGrain, slice), rule); });
-  if (!args.d_input) return;
   const Block block = share_matrix(args.rows, inputs, 1, slice);
+  SparseRows sparse = {};
+  if (block.rows.size() == args.rows && units <= kPanelDepth) {
+    sparse = lists_if_sparse(args.d_output, args.d_output_layout, args.rows, block.columns.size(), args.room);
+  }
   for_columns(args.d_input_layout, block.columns, inputs, [&](const Columns& columns) {
+    if (holds_lists(sparse)) return sparse_d_input(args, sparse, columns, slice.scratch);
     multiply_block({block.rows, {columns.column, columns.column + columns.width}}, units, {args.d_output, units, 1},
                    TransposedMatrix{args.weights, args.layout}, args.d_input + (columns.offset - columns.column),
                    columns.stride, kPlain, slice.scratch);
   });
+}
+
+// d_weights[inputs, units] = transpose(input) * d_output, and what belongs to it
+void dense_backward(const DenseBackwardArgs& args, Slice slice) {
+  with_rule(args.weights_update, args.d_weights, [&](const auto& rule) { weights_gradient(args, slice, rule); });
+  with_rule(args.bias_update, args.d_bias,
+            [&](const auto& rule) { sum_rows(args, share(args.layout.columns, kGrain, slice), rule); });
+  if (args.d_input) input_gradient(args, slice);
 }
 
 }  // namespace

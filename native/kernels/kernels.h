@@ -45,6 +45,9 @@ struct NonZero {
   float value;
 };
 
+// A vector may be stored behind the last entry of lists that are made.
+constexpr size_t kRoomBehindLists = 16;
+
 // Samples as lists of their non-zeros, by increasing column. One of `pixels` and `values` is null; both are where
 // samples are dense.
 struct SparseRows {
@@ -54,12 +57,14 @@ struct SparseRows {
   const uint32_t* order;  // which samples the rows are; null: the first ones
 };
 
-// Room for lists of the non-zeros of a batch's columns. Each thread makes and reads its own: to share them costs more,
-// since every cache line then moves from core to core.
-struct ColumnLists {
-  void* entries;  // [columns, stride], Pixel or NonZero
-  size_t stride;  // at least the rows
-  void** ends;    // [columns]
+// A thread's own room to make lists of a batch in, by columns of sparse rows and by rows of dense ones. To share lists
+// costs more than to make them twice, since every cache line then moves from core to core.
+struct ListRoom {
+  void* columns;   // lists of up to `stride` Pixels or NonZeros
+  size_t stride;   // at least the rows
+  void** ends;     // of the lists of columns
+  NonZero* rows;   // of the whole batch, with kRoomBehindLists; null: dense rows are left as they are
+  size_t* starts;  // of the rows' lists
 };
 
 // output[m, n] = a[m, k] * b[k, n], row-major; a transposed operand is stored as [k, m] or [n, k].
@@ -77,6 +82,7 @@ struct DenseArgs {
   const float* input;
   MatrixLayout input_layout;
   SparseRows sparse;
+  ListRoom room;
   const float* weights;
   MatrixLayout layout;
   const float* bias;
@@ -117,12 +123,12 @@ struct Update {
 
 // d_weights, d_bias and d_input may be null. With an update, d_weights or d_bias is not written. No update goes
 // together with d_input, which needs the weights as they were. `layout` is that of weights and d_weights. The input is
-// `sparse` where that holds lists; `lists` is then room to work in.
+// `sparse` where that holds lists.
 struct DenseBackwardArgs {
   const float* input;
   MatrixLayout input_layout;
   SparseRows sparse;
-  ColumnLists lists;
+  ListRoom room;
   const float* weights;
   MatrixLayout layout;
   const float* d_output;
@@ -203,8 +209,7 @@ struct GatherArgs {
   size_t rows, columns;
 };
 
-// Makes lists of samples [rows, columns], pixels from bytes or values from floats; the other source is null. A vector
-// may be stored behind the last entry.
+// Makes lists of samples [rows, columns], pixels from bytes or values from floats; the other source is null.
 struct RowListsArgs {
   const uint8_t* bytes;
   const float* floats;
@@ -213,7 +218,6 @@ struct RowListsArgs {
   NonZero* values;
   size_t* starts;  // [rows + 1]
 };
-constexpr size_t kRoomBehindLists = 16;
 
 struct KernelTable {
   const char* isa;

@@ -89,12 +89,14 @@ struct Lists {
         values(rows * columns + kRoomBehindLists),
         starts(rows + 1),
         by_column(rows * columns),
-        ends(columns) {
+        ends(columns),
+        room_rows(rows * columns + kRoomBehindLists),
+        room_starts(rows + 1) {
     Pixel* const p = bytes ? pixels.data() : nullptr;
     NonZero* const v = bytes ? nullptr : values.data();
     kernels.row_lists({bytes, floats, rows, columns, p, v, starts.data()});
     sparse = {p, v, starts.data(), nullptr};
-    room = {by_column.data(), rows, ends.data()};
+    room = {by_column.data(), rows, ends.data(), room_rows.data(), room_starts.data()};
   }
 
   std::vector<Pixel> pixels;
@@ -102,8 +104,10 @@ struct Lists {
   std::vector<size_t> starts;
   std::vector<NonZero> by_column;
   std::vector<void*> ends;
+  std::vector<NonZero> room_rows;
+  std::vector<size_t> room_starts;
   SparseRows sparse;
-  ColumnLists room;
+  ListRoom room;
 };
 
 // Row-major values in another layout, and back.
@@ -127,16 +131,22 @@ struct DenseCase {
   std::vector<float> x;        // as what they stand for
   std::vector<float> w, bias, dy, y, dw, db, dx;
 
-  DenseCase(size_t rows, size_t inputs, size_t units, Numbers* numbers)
+  size_t non_zeros() const {
+    size_t found = 0;
+    for (const float value : x) found += value != 0.0f;
+    return found;
+  }
+
+  DenseCase(size_t rows, size_t inputs, size_t units, float zeros, Numbers* numbers)
       : rows(rows), inputs(inputs), units(units), bytes(rows * inputs) {
-    x = numbers->vector(rows * inputs);
+    x = numbers->vector(rows * inputs, zeros);
     for (size_t i = 0; i < x.size(); i++) {
       bytes[i] = static_cast<uint8_t>(fabsf(x[i]) * 255.0f);
       x[i] = static_cast<float>(bytes[i]) / 255.0f;
     }
     w = numbers->vector(inputs * units);
     bias = numbers->vector(units);
-    dy = numbers->vector(rows * units);
+    dy = numbers->vector(rows * units, zeros);
     y = output_of(rows * units);
     dw = output_of(inputs * units);
     db = output_of(units);
@@ -195,10 +205,15 @@ void check_dense(const KernelTable& kernels, const DenseCase& c, Input input, si
 
   std::vector<float> y = output_of(capacity * c.units);
   run_parts(kernels.dense,
-            {dense_input, input_layout, sparse, w.data(), layout, c.bias.data(), y.data(), output_layout, c.rows,
-             Activation::kRelu, 0.0f},
+            {dense_input, input_layout, sparse, lists.room, w.data(), layout, c.bias.data(), y.data(), output_layout,
+             c.rows, Activation::kRelu, 0.0f},
             parts, c.inputs);
   CHECK(sentinels_intact(y));
+  // Dense rows that are sparse enough become lists for a wide product, and others do not.
+  const bool made = lists.room_starts[c.rows] > 0, wide = c.units >= 128 && parts == 1 && c.rows >= 8;
+  const bool few = static_cast<double>(c.non_zeros()) < 0.4 * static_cast<double>(c.x.size());
+  const bool telling = c.inputs > 1;  // a few rows of one value say little
+  CHECK_MESSAGE(!telling || made == (input == Input::kDense && wide && few), name("lists of dense rows"));
   CHECK_MESSAGE(same_bits(batch(laid_out(y, output_layout, true), output_layout), batch(c.y, output_layout)),
                 name("dense"));
 
@@ -244,11 +259,13 @@ void test_dense(const KernelTable& kernels) {
     for (const size_t inputs : {size_t{1}, size_t{19}, size_t{784}}) {
       for (const size_t units : {size_t{1}, size_t{10}, size_t{33}, size_t{128}, size_t{200}}) {
         if (rows * inputs * units > 5000000) continue;
-        const DenseCase c(rows, inputs, units, &numbers);
-        for (const Input input : {Input::kDense, Input::kPixels, Input::kValues}) {
-          for (const size_t parts : {size_t{1}, size_t{2}, size_t{3}}) check_dense(kernels, c, input, parts, parts);
-          check_dense(kernels, c, input, 0, 2);
-          check_dense(kernels, c, input, 3, 1);
+        for (const float zeros : {0.2f, 0.8f}) {
+          const DenseCase c(rows, inputs, units, zeros, &numbers);
+          for (const Input input : {Input::kDense, Input::kPixels, Input::kValues}) {
+            for (const size_t parts : {size_t{1}, size_t{2}, size_t{3}}) check_dense(kernels, c, input, parts, parts);
+            check_dense(kernels, c, input, 0, 2);
+            check_dense(kernels, c, input, 3, 1);
+          }
         }
       }
     }
