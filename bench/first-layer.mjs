@@ -58,10 +58,11 @@ async function compare(inputs, isa, threads) {
 /** Opens the layer; `run` goes through the data so many times and returns the seconds of a step. */
 function open(inputs, isa, threads, lists) {
   const backend = createNativeBackend({ isa });
-  const session = backend.open(firstLayer(lists), { threads });
+  const program = firstLayer(lists);
+  const session = backend.open(program, { threads });
   session.write('weights', ramp(INPUTS * units));
   session.write('bias', ramp(units));
-  session.write('train/dOutput', ramp(batch * units));
+  session.write('train/dOutput', ramp(program.sections.train.capacity * units));
   const count = inputs.length / INPUTS;
   const data = backend.bind({ inputs, targets: new Int32Array(count), count });
   // Shuffled, as training has it; any order will do.
@@ -77,7 +78,8 @@ function open(inputs, isa, threads, lists) {
 }
 
 function firstLayer(lists) {
-  const builder = new ProgramBuilder().section('train', batch);
+  // Beyond a capacity of 4 million values a batch is never made into lists: that leaves the dense kernels.
+  const builder = new ProgramBuilder().section('train', lists ? batch : Math.ceil(2 ** 22 / INPUTS) + batch);
   const input = builder.batched('inputs', [INPUTS], 'input');
   const [weights, bias] = [
     builder.persistent('weights', 'parameter', [INPUTS, units]),

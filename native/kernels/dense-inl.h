@@ -13,6 +13,7 @@ namespace mnist_train {
 namespace MNIST_TRAIN_ISA {
 namespace {
 
+// The block of the output, from lists of the input's rows.
 template <class Entry>
 inline void sparse_forward(const DenseArgs& args, const SparseRows& sparse, Block block, const Entry* entries) {
   for (size_t row = block.rows.begin; row < block.rows.end; row += RowOrder::kMostRows) {
@@ -91,12 +92,7 @@ inline void sum_rows(const DenseBackwardArgs& args, Range range, const Rule& rul
 // and every rule would have a copy of that loop.
 template <class Rule>
 void take_row(const void* rule, size_t at, const float* gradient, size_t count) {
-  const Rule own_rule =
-      *static_cast<const Rule*>(rule);  // a copy that no store can change: constants stay in registers
-  for (size_t j = 0; j < count; j += kLanes) {
-    const size_t lanes = smaller(kLanes, count - j);
-    own_rule.apply(at + j, load_lanes(gradient + j, lanes), lanes);
-  }
+  apply_to_row(*static_cast<const Rule*>(rule), at, gradient, count);
 }
 
 template <class Rule>
