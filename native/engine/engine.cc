@@ -231,6 +231,9 @@ void Engine::watch_contention(bool together, size_t parks, size_t steps, double 
     c.team_seconds = seconds_per_step;
     if (static_cast<double>(parks) < kContended * static_cast<double>(steps)) {
       c.next_alone = kFirstAlone;
+      c.suspected = false;
+    } else if (!c.suspected) {
+      c.suspected = true;
     } else {
       c.alone_left = c.next_alone;
       c.next_alone = c.next_alone * 2 < kMostAlone ? c.next_alone * 2 : kMostAlone;

@@ -104,9 +104,11 @@ class Engine {
   AlignedMemory scratch_;                     // one stretch per member
   size_t scratch_stride_ = 0;                 // floats
   // When other programs want the cores, members wait at barriers for each other's time slices, and one thread alone is
-  // several times faster. So after a contended stretch the engine goes on alone for some stretches, for longer each
-  // time, before it tries the team again. Bits do not depend on it.
+  // several times faster. So after two contended stretches the engine goes on alone for some stretches, for longer each
+  // time, before it tries the team again. One says nothing yet: threads that were just woken on the same core take
+  // milliseconds to part. Bits do not depend on it.
   struct Contention {
+    bool suspected = false;
     size_t alone_left = 0;  // stretches
     size_t next_alone = 4;
     double team_seconds = 0;  // per step, in the last stretch of the team

@@ -67,8 +67,12 @@ static inline void for_columns(const MatrixLayout& layout, Range range, size_t m
   const size_t shares = divides_columns(layout.columns, layout.parts) ? layout.parts : 1;
   for (size_t part = 0; part < shares; part++) {
     const Range own = share(layout.columns, kGrain, part, shares);
-    for (size_t begin = own.begin; begin < own.end; begin += kPanelColumns) {
-      if (begin < range.end) visit_panel(begin, smaller(begin + kPanelColumns, own.end));
+    if (own.begin >= range.end || own.end <= range.begin) continue;
+    // Of equal width where it can be: 80 columns are 48 and 32, not 64 and 16.
+    const size_t panels = (own.size() + kPanelColumns - 1) / kPanelColumns;
+    for (size_t panel = 0; panel < panels; panel++) {
+      const Range columns = share(own.size(), kGrain, panel, panels);
+      visit_panel(own.begin + columns.begin, own.begin + columns.end);
     }
   }
 }
