@@ -104,19 +104,25 @@ RowSink sink_of(const StoreRule& rule, const Columns& columns, float*) {
 }
 
 // From a dense input: a strip of rows at a time, small enough to be in the first cache level still when the rule takes
-// them.
+// it. Where the weights' rows follow each other, so do the strip's, and the rule takes all at once.
 inline void dense_gradient(const DenseBackwardArgs& args, Range inputs, const Columns& columns, const RowSink& sink,
                            float* scratch) {
-  constexpr size_t kRows = 24;
+  constexpr size_t kRows = 24, kNarrowRows = 64;
   alignas(64) float strip[kRows * kPanelColumns];
+  static_assert(kNarrowRows * kNarrow <= kRows * kPanelColumns, "a strip of either kind fits");
   const Columns own = columns_at(args.d_output_layout, columns.column, columns.width);
   const StridedFactor d_output = {args.d_output + own.offset, 1, own.stride};
-  for_columns(args.input_layout, inputs, sink.take ? kRows : inputs.size(), [&](const Columns& c) {
-    multiply_block({{0, c.width}, {0, columns.width}}, args.rows, {args.input + c.offset, 1, c.stride}, d_output,
-                   sink.take ? strip : sink.rows + c.column * sink.stride, sink.take ? kPanelColumns : sink.stride,
-                   kPlain, scratch);
-    for (size_t i = 0; i < c.width && sink.take; i++) {
-      sink.take(sink.taker, columns.offset + (c.column + i) * columns.stride, strip + i * kPanelColumns, columns.width);
+  const size_t most = !sink.take ? inputs.size() : columns.width <= kNarrow ? kNarrowRows : kRows;
+  for_columns(args.input_layout, inputs, most, [&](const Columns& c) {
+    float* const rows = sink.take ? strip : sink.rows + c.column * sink.stride;
+    const size_t stride = sink.take ? columns.width : sink.stride;
+    multiply_block({{0, c.width}, {0, columns.width}}, args.rows, {args.input + c.offset, 1, c.stride}, d_output, rows,
+                   stride, kPlain, scratch);
+    if (!sink.take) return;
+    const size_t at = columns.offset + c.column * columns.stride;
+    if (columns.stride == columns.width) return sink.take(sink.taker, at, strip, c.width * columns.width);
+    for (size_t i = 0; i < c.width; i++) {
+      sink.take(sink.taker, at + i * columns.stride, strip + i * columns.width, columns.width);
     }
   });
 }

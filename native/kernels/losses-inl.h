@@ -23,7 +23,8 @@ void softmax_cross_entropy(const SoftmaxCrossEntropyArgs& args, Slice slice) {
   for (size_t row = rows.begin; row < rows.end; row++) {
     const float* x = args.logits + row * classes;
     const int32_t target = args.targets[row];
-    const float maximum = row_maximum(x, classes);
+    const Maximum largest = row_maximum(x, classes);
+    const float maximum = largest.value;
     float sum = 0.0f;
     if (args.d_logits) {
       float* d = args.d_logits + row * classes;
@@ -43,16 +44,12 @@ void softmax_cross_entropy(const SoftmaxCrossEntropyArgs& args, Slice slice) {
       }
     }
     float shifted = 0.0f;
-    size_t first_largest = 0;
-    for (size_t j = 0; j < classes; j++) {
-      shifted = shifted + (x[j] - maximum);
-      if (x[j] > x[first_largest]) first_largest = j;
-    }
+    for (size_t j = 0; j < classes; j++) shifted = shifted + (x[j] - maximum);
     const bool known = target >= 0 && static_cast<size_t>(target) < classes;
     const float a = known ? x[target] - maximum : 0.0f;
     const float loss = (log_scalar(sum) - on * a) - off * shifted;
     args.metrics[row].loss = known ? static_cast<double>(loss) : static_cast<double>(__builtin_nanf(""));
-    args.metrics[row].correct = known && first_largest == static_cast<size_t>(target) ? 1.0 : 0.0;
+    args.metrics[row].correct = known && largest.index == static_cast<size_t>(target) ? 1.0 : 0.0;
   }
 }
 

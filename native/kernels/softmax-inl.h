@@ -10,9 +10,18 @@ namespace mnist_train {
 namespace MNIST_TRAIN_ISA {
 namespace {
 
-inline float row_maximum(const float* x, size_t columns) {
-  float m = x[0];
-  for (size_t j = 1; j < columns; j++) m = x[j] > m ? x[j] : m;
+struct Maximum {
+  float value;
+  size_t index;  // of the first that is largest
+};
+
+inline Maximum row_maximum(const float* x, size_t columns) {
+  Maximum m = {x[0], 0};
+  for (size_t j = 1; j < columns; j++) {
+    const bool larger = x[j] > m.value;
+    m.value = larger ? x[j] : m.value;
+    m.index = larger ? j : m.index;
+  }
   return m;
 }
 
@@ -32,7 +41,7 @@ void softmax(const SoftmaxArgs& args, Slice slice) {
   for (size_t row = rows.begin; row < rows.end; row++) {
     const float* x = args.input + row * args.columns;
     float* p = args.output + row * args.columns;
-    const float reciprocal = 1.0f / exponentials(x, args.columns, row_maximum(x, args.columns), p);
+    const float reciprocal = 1.0f / exponentials(x, args.columns, row_maximum(x, args.columns).value, p);
     for (size_t j = 0; j < args.columns; j += kLanes) {
       const size_t lanes = smaller(kLanes, args.columns - j);
       store_lanes(p + j, mul(load_lanes(p + j, lanes), set1(reciprocal)), lanes);
