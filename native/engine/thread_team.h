@@ -46,9 +46,14 @@ class Barrier {
 };
 
 // The caller of run() is member 0; the other threads are started by the first run() and parked between runs.
+//
+// A member is woken on another core than the caller's (Linux). Left to itself, the system may keep both on one core for
+// tens of milliseconds, when the other core's last thread had not gone to sleep yet as the member was woken: a barrier
+// every 50 µs leaves no queue for its balancing to see.
 class ThreadTeam {
  public:
-  explicit ThreadTeam(size_t members) : barrier(members), members_(members), all_returned_(members) {}
+  explicit ThreadTeam(size_t members)
+      : barrier(members), members_(members), others_(members - 1), all_returned_(members) {}
   ~ThreadTeam();
   ThreadTeam(const ThreadTeam&) = delete;
   ThreadTeam& operator=(const ThreadTeam&) = delete;
@@ -64,14 +69,21 @@ class ThreadTeam {
  private:
   void member_loop(size_t member);
 
+  struct Member {
+    std::thread thread;   // started by the first run()
+    int core = -1;        // where it ended its last work; -1: nowhere yet, or unknown
+    bool placed = false;  // allowed on one core only, until it is awake
+  };
+
   const size_t members_;
-  std::vector<std::thread> threads_;
+  std::vector<Member> others_;  // member 1 and up
   std::mutex mutex_;
   std::condition_variable begin_;
   size_t round_ = 0;
   bool stopping_ = false;
   void (*work_)(size_t, void*) = nullptr;
   void* argument_ = nullptr;
+  std::thread::native_handle_type caller_ = {};
   std::atomic<size_t> running_{0};  // members besides the caller that have not returned yet
   WaitPoint all_returned_;
 };

@@ -2,6 +2,11 @@
 // steps, inference reads published weights while training goes on, teams with more members than cores finish.
 #include "../engine/engine.h"
 
+#if defined(__linux__)
+#include <pthread.h>
+#include <sched.h>
+#endif
+
 #include <atomic>
 #include <thread>
 
@@ -198,6 +203,35 @@ void test_inference_in_chunks() {
   }
 }
 
+// Members are woken on chosen cores, and may go anywhere again once they are awake.
+void test_team_leaves_cores_free() {
+#if defined(__linux__)
+  struct Seen {
+    int cores[3];
+    std::atomic<size_t> calls{0};
+  };
+  cpu_set_t mine;
+  CHECK(pthread_getaffinity_np(pthread_self(), sizeof mine, &mine) == 0);
+  for (const size_t members : {size_t{2}, size_t{3}}) {
+    ThreadTeam team(members);
+    for (int round = 0; round < 50; round++) {
+      Seen seen;
+      team.run(
+          [](size_t member, void* argument) {
+            Seen* const own = static_cast<Seen*>(argument);
+            cpu_set_t allowed;
+            const bool known = pthread_getaffinity_np(pthread_self(), sizeof allowed, &allowed) == 0;
+            own->cores[member] = known ? CPU_COUNT(&allowed) : -1;
+            own->calls++;
+          },
+          &seen);
+      CHECK(seen.calls == members);
+      for (size_t member = 0; member < members; member++) CHECK(seen.cores[member] == CPU_COUNT(&mine));
+    }
+  }
+#endif
+}
+
 }  // namespace
 }  // namespace test
 }  // namespace mnist_train
@@ -213,5 +247,6 @@ int main() {
   test_checks();
   test_infer_while_training();
   test_inference_in_chunks();
+  test_team_leaves_cores_free();
   return report("engine_test");
 }
