@@ -19,7 +19,7 @@ export const fast = makeRecipe({
   name: 'fast',
   summary: 'a dense network that reaches 98 % on MNIST in the least time',
   dataset: 'mnist',
-  measured: { accuracy: 0.981, trainSeconds: 0.17, seeds: 20, machine: '2 cores of an AMD Zen 4, AVX-512' },
+  measured: { accuracy: 0.9805, trainSeconds: 0.16, seeds: 20, machine: '2 cores of an AMD Zen 4, AVX-512' },
   fit: { epochs: 2, batchSize: 128 },
   optimizer: adam({
     learningRate: oneCycle(LEARNING_RATE, { warmupFraction: 0.25 }),
