@@ -62,11 +62,12 @@ async function runEpochs(
   const { validation, signal } = plan;
   const validationOrder = validation && indices(plan.validationStart, validation.count);
   const results: EpochResult[] = [];
+  const orders = new Orders(plan, context.seed);
   const last = epochs.done + plan.epochs;
   let trainSeconds = 0;
   for (let place = 0; place < plan.epochs; place++) {
     if (signal?.aborted || engine.disposed) return makeHistory(results, trainSeconds, 'aborted');
-    const { result, interrupted } = await trainEpoch(context, plan, bound, place, last);
+    const { result, interrupted } = await trainEpoch(context, plan, bound, orders, place, last);
     trainSeconds += result.seconds;
     if (interrupted) return makeHistory(results, trainSeconds, 'aborted');
     let validated = true;
@@ -86,11 +87,36 @@ async function runEpochs(
   return makeHistory(results, trainSeconds, 'completed');
 }
 
+/** The order of the samples in each epoch. */
+class Orders {
+  readonly #plan: FitPlan;
+  readonly #seed: number;
+  #prepared: { epoch: number; order: Uint32Array } | null = null;
+
+  constructor(plan: FitPlan, seed: number) {
+    this.#plan = plan;
+    this.#seed = seed;
+  }
+
+  /** The order of an epoch, counted from 0 since the model was made. */
+  of(epoch: number): Uint32Array {
+    if (this.#prepared?.epoch === epoch) return this.#prepared.order;
+    const order = indices(0, this.#plan.trainCount);
+    return this.#plan.shuffle ? shuffle(order, this.#seed, RandomPurpose.shuffle, epoch) : order;
+  }
+
+  /** Makes the order of an epoch that is to come, in time that the native backend leaves to this thread. */
+  prepare(epoch: number): void {
+    this.#prepared = { epoch, order: this.of(epoch) };
+  }
+}
+
 /** One pass over the data, `place` in this fit. Only steps that were done count for the optimizer. */
 async function trainEpoch(
-  { engine, training, epochs, seed }: FitContext,
+  { engine, training, epochs }: FitContext,
   plan: FitPlan,
   data: BoundData,
+  orders: Orders,
   place: number,
   last: number,
 ): Promise<{ result: EpochResult; interrupted: boolean }> {
@@ -102,9 +128,10 @@ async function trainEpoch(
   const { run, seconds } = await engine.inTurn(async () => {
     const start = performance.now();
     try {
-      const order = indices(0, plan.trainCount);
-      if (plan.shuffle) shuffle(order, seed, RandomPurpose.shuffle, epochs.done);
-      const run = await engine.run('train', { data, order, batchSize, scalars, options: watched });
+      const order = orders.of(epochs.done);
+      const running = engine.run('train', { data, order, batchSize, scalars, options: watched });
+      if (place + 1 < plan.epochs) orders.prepare(epochs.done + 1);
+      const run = await running;
       return { run, seconds: (performance.now() - start) / 1000 };
     } finally {
       watched.end();
