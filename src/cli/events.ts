@@ -1,6 +1,7 @@
 import type { BackendName, Isa } from '../backends/backend.js';
 import type { LoadAttempt } from '../backends/select.js';
 import type { DownloadResult, FailedSource } from '../data/download.js';
+import type { RecipeMeasurement } from './bench/recipes.js';
 
 /** What does the arithmetic: `isa` is null in TypeScript. */
 export interface Engine {
@@ -126,22 +127,9 @@ interface BenchmarkEvent extends Engine {
   ratio?: number;
 }
 
-/** `bench --recipes`, a recipe each: over the seeds, the last epoch of each. */
-interface RecipeEvent extends Engine {
+/** `bench --recipes`, a recipe each. */
+interface RecipeEvent extends Engine, RecipeMeasurement {
   event: 'recipe';
-  name: string;
-  /** Seeds 1 to this. */
-  seeds: number;
-  epochs: number;
-  parameters: number;
-  /** On the test set. */
-  meanAccuracy: number;
-  minAccuracy: number;
-  maxAccuracy: number;
-  /** Of `trainSeconds`, as in `done`. */
-  medianSeconds: number;
-  minSeconds: number;
-  maxSeconds: number;
 }
 
 /** `info`. */

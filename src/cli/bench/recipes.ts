@@ -2,15 +2,18 @@ import type { Backend } from '../../backends/backend.js';
 import { type LoadedDataset, type RecipeName, recipes } from '../../index.js';
 import { median } from './measure.js';
 
+/** Over the seeds, after the last epoch of each. */
 export interface RecipeMeasurement {
   name: RecipeName;
   /** Seeds 1 to this. */
   seeds: number;
   epochs: number;
   parameters: number;
+  /** On the test set. */
   meanAccuracy: number;
   minAccuracy: number;
   maxAccuracy: number;
+  /** Of `trainSeconds`, as in `done`. */
   medianSeconds: number;
   minSeconds: number;
   maxSeconds: number;
