@@ -113,41 +113,45 @@ function predictContenders() {
 }
 
 async function matmulContenders() {
-  const contenders = [matmulOfOurs()];
+  const native = join(here, '..', 'native');
   const libraries = [
-    { name: 'OpenBLAS', define: 'USE_OPENBLAS', link: 'openblas', variable: 'OPENBLAS_NUM_THREADS' },
-    { name: 'oneDNN', define: 'USE_ONEDNN', link: 'dnnl', variable: 'OMP_NUM_THREADS' },
+    { name: 'OpenBLAS', define: 'USE_OPENBLAS', link: ['-lopenblas'], variable: 'OPENBLAS_NUM_THREADS' },
+    { name: 'oneDNN', define: 'USE_ONEDNN', link: ['-ldnnl'], variable: 'OMP_NUM_THREADS' },
   ];
-  for (const { name, define, link, variable } of libraries) {
-    const binary = join(work, link);
+  const own = { define: 'USE_MNIST_TRAIN', variable: 'MNIST_TRAIN_THREADS' };
+  const sources = ['engine/thread_team.cc', 'targets/cpu_features.cc', 'targets/dispatch.cc'];
+  const link = [...sources.map((file) => join(native, file)), ...(await compileKernels(native)), '-lpthread'];
+  const programs = [{ name: 'mnist-train', ...own, link, required: true }, ...libraries];
+  const contenders = [];
+  for (const { name, define, link, variable, required } of programs) {
+    const binary = join(work, define);
     try {
-      await execute('g++', ['-O2', `-D${define}`, '-o', binary, peer('sgemm.cpp'), `-l${link}`]);
+      await execute('g++', ['-O2', '-std=c++17', `-D${define}`, '-o', binary, peer('sgemm.cpp'), ...link]);
     } catch (error) {
+      if (required) throw error;
       console.error(`Left out: ${name}. ${lastLine(error)}`);
       continue;
     }
     for (const threads of ['1', '2']) {
-      const one = program(`${name} ${threads}`, binary, [], { [variable]: threads });
-      contenders.push(one);
+      contenders.push({ ...program(`${name} ${threads}`, binary, [], { [variable]: threads }), required });
     }
   }
   return contenders;
 }
 
-/** `mnist-train bench` measures all shapes with one thread and two in one process. */
-function matmulOfOurs() {
-  const args = [join(here, '..', 'bin', 'mnist-train.js'), 'bench', '--quick', '--json', '--filter', 'matmul'];
-  const run = async () => {
-    const { stdout } = await execute(process.execPath, args, { maxBuffer: 1 << 24 });
-    const rows = stdout
-      .trim()
-      .split('\n')
-      .map((line) => JSON.parse(line));
-    const best = rows[0].isa;
-    const chosen = rows.filter(({ isa, threads }) => isa === best && threads <= 2);
-    return Object.fromEntries(chosen.map(({ name, threads, gflops }) => [`${name}|${threads}`, gflops]));
-  };
-  return { title: 'mnist-train', run, required: true };
+/** The kernels of this processor's instruction sets as objects, with the flags of native/mnist_train.gypi. */
+async function compileKernels(native) {
+  const flags = ['-O3', '-std=c++17', '-ffp-contract=off', '-fno-exceptions', '-fno-rtti', '-w', '-c'];
+  const targets =
+    process.arch === 'arm64'
+      ? { neon: [] }
+      : { avx2: ['-mavx2', '-mfma'], avx512: ['-mavx512f', '-mavx512dq', '-mavx512bw', '-mavx512vl'] };
+  const compiled = Object.entries(targets).map(async ([isa, isaFlags]) => {
+    const object = join(work, `${isa}.o`);
+    await execute('g++', [...flags, ...isaFlags, join(native, 'targets', `${isa}.cc`), '-o', object]);
+    return object;
+  });
+  return Promise.all(compiled);
 }
 
 function median(numbers) {
@@ -186,13 +190,11 @@ function report(contenders) {
 }
 
 /** GFLOP/s by shape, and the project's over the better of the libraries, with one thread and with two. */
-function reportMatmul([project, ...libraries]) {
+function reportMatmul(contenders) {
   for (const threads of ['1', '2']) {
-    const rivals = libraries.filter(({ title }) => title.endsWith(` ${threads}`));
-    const keys = Object.keys(project.results[0]).filter((key) => key.endsWith(`|${threads}`));
-    const rows = keys.map((key) => {
-      const name = key.split('|')[0];
-      const own = spread(project, key).median;
+    const [project, ...rivals] = contenders.filter(({ title }) => title.endsWith(` ${threads}`));
+    const rows = Object.keys(project.results[0]).map((name) => {
+      const own = spread(project, name).median;
       const others = rivals.map((rival) => spread(rival, name).median);
       const ratio = own / Math.max(...others);
       if (values.json) {

@@ -1,18 +1,24 @@
-// OpenBLAS or oneDNN on the matrix shapes of `mnist-train bench --filter matmul`: one JSON line of GFLOP/s by shape, the
-// median of 9 samples each.
+// Matrix products of OpenBLAS, oneDNN or this project's kernels on the shapes of `mnist-train bench --filter matmul`: one
+// JSON line of GFLOP/s by shape, the median of 9 samples each.
 //   g++ -O2 -DUSE_OPENBLAS -o sgemm_openblas sgemm.cpp -lopenblas && OPENBLAS_NUM_THREADS=1 ./sgemm_openblas
 //   g++ -O2 -DUSE_ONEDNN -o sgemm_onednn sgemm.cpp -ldnnl && OMP_NUM_THREADS=1 ./sgemm_onednn
+// The project's kernels are built by compare.mjs, which knows their flags. With several threads they meet at a barrier
+// behind every product, as an engine's do. MNIST_TRAIN_ISA and MNIST_TRAIN_THREADS choose.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <vector>
 
 #if defined(USE_OPENBLAS)
 #include <cblas.h>
 #elif defined(USE_ONEDNN)
 #include <dnnl.h>
+#elif defined(USE_MNIST_TRAIN)
+#include "../../native/engine/thread_team.h"
+#include "../../native/targets/dispatch.h"
 #else
-#error Expected -DUSE_OPENBLAS or -DUSE_ONEDNN.
+#error Expected -DUSE_OPENBLAS, -DUSE_ONEDNN or -DUSE_MNIST_TRAIN.
 #endif
 
 struct Shape {
@@ -27,19 +33,48 @@ static const Shape kShapes[] = {
     {512, 512, 128, true, false}, {1024, 1024, 1024, false, false},
 };
 
-static void multiply(const Shape& s, const float* a, const float* b, float* c) {
-#if defined(USE_OPENBLAS)
-  cblas_sgemm(CblasRowMajor, s.ta ? CblasTrans : CblasNoTrans, s.tb ? CblasTrans : CblasNoTrans, s.m, s.n, s.k, 1, a,
-              s.ta ? s.m : s.k, b, s.tb ? s.k : s.n, 0, c, s.n);
-#else
-  dnnl_sgemm(s.ta ? 'T' : 'N', s.tb ? 'T' : 'N', s.m, s.n, s.k, 1, a, s.ta ? s.m : s.k, b, s.tb ? s.k : s.n, 0, c, s.n);
-#endif
+#if defined(USE_MNIST_TRAIN)
+struct Calls {
+  const mnist_train::KernelTable* kernels;
+  mnist_train::ThreadTeam* team;
+  mnist_train::MatmulArgs args;
+  int calls;
+
+  static void member(size_t member, void* argument) {
+    const Calls& own = *static_cast<Calls*>(argument);
+    std::vector<float> scratch(mnist_train::scratch_floats(own.args.k) + 16);
+    for (int i = 0; i < own.calls; i++) {
+      own.kernels->matmul(own.args, {member, own.team->members(), scratch.data()});
+      own.team->barrier.wait();
+    }
+  }
+};
+
+static void multiply(const Shape& s, int calls, const float* a, const float* b, float* c) {
+  static const mnist_train::KernelTable* const kernels = mnist_train::choose_target(std::getenv("MNIST_TRAIN_ISA"));
+  static const char* const threads = std::getenv("MNIST_TRAIN_THREADS");
+  static mnist_train::ThreadTeam team(threads ? std::strtoul(threads, nullptr, 10) : 1);
+  Calls all = {kernels, &team, {a, b, c, size_t(s.m), size_t(s.n), size_t(s.k), s.ta, s.tb}, calls};
+  team.run(Calls::member, &all);
 }
+#else
+static void multiply(const Shape& s, int calls, const float* a, const float* b, float* c) {
+  for (int i = 0; i < calls; i++) {
+#if defined(USE_OPENBLAS)
+    cblas_sgemm(CblasRowMajor, s.ta ? CblasTrans : CblasNoTrans, s.tb ? CblasTrans : CblasNoTrans, s.m, s.n, s.k, 1, a,
+                s.ta ? s.m : s.k, b, s.tb ? s.k : s.n, 0, c, s.n);
+#else
+    dnnl_sgemm(s.ta ? 'T' : 'N', s.tb ? 'T' : 'N', s.m, s.n, s.k, 1, a, s.ta ? s.m : s.k, b, s.tb ? s.k : s.n, 0, c,
+               s.n);
+#endif
+  }
+}
+#endif
 
 // Seconds of so many products.
 static double seconds(const Shape& s, int calls, const float* a, const float* b, float* c) {
   const auto start = std::chrono::steady_clock::now();
-  for (int i = 0; i < calls; i++) multiply(s, a, b, c);
+  multiply(s, calls, a, b, c);
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 

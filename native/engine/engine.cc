@@ -17,26 +17,27 @@ size_t rounded_up(size_t value, size_t grain) { return (value + grain - 1) / gra
 
 }  // namespace
 
-// Room for lists of the widest batch that a dense layer of training reads, input or gradient, for each member. Pages
-// that nobody touches cost nothing.
+// Room for lists, for each member: of the samples' columns where they may be lists themselves, and, unless batches are
+// too large for that, of the rows and columns of the widest batch that a dense layer of training reads, input or
+// gradient. Pages that nobody touches cost nothing.
 bool Engine::open_list_rooms() {
   constexpr size_t kMostRowEntries = size_t{1} << 22;
   const size_t capacity = program_.sections[kTrainSection].capacity;
-  size_t columns = 0;
-  for (Buffer& b : program_.buffers) {
-    if (capacity > kMostPixelIndices) b.sparse = false;  // a row would not fit in a list's entry
-  }
+  size_t columns = 0, sparse_columns = 0;
   for (const Op& op : program_.sections[kTrainSection].ops) {
     if (op.kind->sparse_field < 0) continue;
-    for (const int buffer : op.buffers) {
-      if (buffer == kNoBuffer || !program_.buffers[static_cast<size_t>(buffer)].batched) continue;
-      columns = larger(columns, program_.buffers[static_cast<size_t>(buffer)].columns);
+    for (const int index : op.buffers) {
+      if (index == kNoBuffer) continue;
+      const Buffer& b = program_.buffers[static_cast<size_t>(index)];
+      if (b.batched) columns = larger(columns, b.columns);
+      if (b.sparse) sparse_columns = larger(sparse_columns, b.columns);
     }
   }
+  const bool with_rows = columns * capacity <= kMostRowEntries;
+  if (!with_rows) columns = sparse_columns;
   // One cache line more than the capacity: lists a power of two apart would share a few sets of the cache.
   const size_t stride = rounded_up(capacity, 16) + 16;
   const size_t column_bytes = columns * stride * sizeof(NonZero), ends_bytes = columns * sizeof(void*);
-  const bool with_rows = columns * capacity <= kMostRowEntries;
   const size_t starts_bytes = with_rows ? (capacity + 1) * sizeof(size_t) : 0;
   const size_t row_bytes = with_rows ? (columns * capacity + kRoomBehindLists) * sizeof(NonZero) : 0;
   for (size_t member = 0; member < threads(); member++) {
@@ -58,6 +59,9 @@ Engine::~Engine() = default;
 
 bool Engine::open(Program program, const KernelTable* kernels, size_t threads) {
   program_ = std::move(program);
+  if (program_.sections[kTrainSection].capacity > kMostPixelIndices) {
+    for (Buffer& b : program_.buffers) b.sparse = false;  // a row would not fit in a list's entry
+  }
   schedule(&program_, threads);
   kernels_ = kernels;
   team_.reset(new (std::nothrow) ThreadTeam(threads));

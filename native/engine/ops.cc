@@ -51,7 +51,7 @@ Share matrix_share(size_t columns, Team team, Share by_rows) {
   return divides_columns(columns, team.members) ? Share::kColumns : by_rows;
 }
 
-// Every field by rows; capital letters of `fields` and optional buffers included.
+// Every buffer by rows.
 void accesses_by_rows(const Program&, const Section&, const Op& op, Team, Accesses* list) {
   size_t field = 0;
   for (const char* letter = op.kind->fields; *letter; letter++) {
