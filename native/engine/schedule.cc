@@ -91,8 +91,8 @@ bool follows_batch_layout(const Program& program, const Op& op, size_t field) {
 }
 
 // Activations and their gradients that are only ever written by columns are laid out like weights: otherwise the rows
-// of two threads alternate in memory, and their prefetchers fetch each other's lines. (A step of 784-128-10 took an
-// eighth longer so where the two cores share no cache.)
+// of two threads alternate in memory, and their prefetchers fetch each other's lines. (A step of 784-128-10 took up to
+// an eighth longer so.)
 void lay_out_batches(Program* program, size_t members) {
   const Section& section = program->sections[kTrainSection];
   std::vector<bool> in_panels(program->buffers.size(), false);
