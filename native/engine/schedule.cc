@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "ops.h"
+#include "op_fields.h"
 #include "program.h"
 
 namespace mnist_train {
@@ -42,6 +42,29 @@ class Groups {
   std::vector<size_t> leaders_;
   std::vector<bool> row_major_;
 };
+
+// Finds the batches that are divided by parts: those of ops that do so, and of elementwise ops on them.
+void mark_parts(Program* program, const Section& section) {
+  for (bool changed = true; changed;) {
+    changed = false;
+    for (const Op& op : section.ops) {
+      const auto batches = [&](const auto& visit) {
+        for (const int index : op.buffers) {
+          if (index == kNoBuffer) continue;
+          Buffer& buffer = program->buffers[static_cast<size_t>(index)];
+          if (buffer.batched) visit(&buffer);
+        }
+      };
+      bool by_parts = op.kind->by_parts;
+      if (op.kind->accesses == accesses_elementwise) batches([&](Buffer* b) { by_parts = by_parts || b->by_parts; });
+      if (!by_parts) continue;
+      batches([&](Buffer* b) {
+        changed = changed || !b->by_parts;
+        b->by_parts = true;
+      });
+    }
+  }
+}
 
 void lay_out_weights(Program* program, size_t members) {
   Groups groups(program->buffers.size());
@@ -159,6 +182,7 @@ void place_barriers(const Program& program, Section* section, Team team) {
 }  // namespace
 
 void schedule(Program* program, size_t members) {
+  for (const Section& section : program->sections) mark_parts(program, section);
   lay_out_weights(program, members);
   lay_out_batches(program, members);
   for (Section& section : program->sections) {

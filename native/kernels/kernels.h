@@ -20,6 +20,11 @@ struct Slice {
   float* scratch;  // this part's own memory, of the size that scratch_floats() gave
 };
 
+// Sums over samples that are not divided by outputs are made in parts of so many: SAMPLES_PER_PART in
+// src/program/ops.ts. Images are divided among threads by whole parts.
+constexpr size_t kSamplesPerPart = 16;
+constexpr size_t parts_of(size_t samples) { return (samples + kSamplesPerPart - 1) / kSamplesPerPart; }
+
 // A product of `columns` columns may keep its right factor in panels. kPanelDepth rows of one take a quarter of a 1 MB
 // second-level cache.
 constexpr size_t kPanelColumns = 64;
@@ -141,12 +146,14 @@ struct DenseBackwardArgs {
   Update weights_update, bias_update;
 };
 
+// With by_parts, here and below, threads divide the batch by parts of samples: see partition.h.
 struct ActivationArgs {
   const float* input;
   float* output;
   size_t rows, columns;
   Activation activation;
   float negative_slope;
+  bool by_parts;
 };
 
 // d_input may be d_output; `layout` is that of both.
@@ -159,6 +166,7 @@ struct ActivationBackwardArgs {
   size_t rows, columns;
   Activation activation;
   float negative_slope;
+  bool by_parts;
 };
 
 struct SoftmaxArgs {
@@ -207,6 +215,7 @@ struct GatherArgs {
   const uint32_t* order;
   float* output;
   size_t rows, columns;
+  bool by_parts;
 };
 
 // Makes lists of samples [rows, columns], pixels from bytes or values from floats; the other source is null.
