@@ -71,6 +71,7 @@
         'engine/engine.cc',
         'engine/job_queue.cc',
         'engine/ops.cc',
+        'engine/ops_convolution.cc',
         'engine/peak.cc',
         'engine/program.cc',
         'engine/schedule.cc',

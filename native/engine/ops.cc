@@ -372,7 +372,7 @@ const OpGroup kMatrixOps = {kKinds, sizeof(kKinds) / sizeof(kKinds[0])};
 
 namespace {
 
-const OpGroup* const kGroups[] = {&kMatrixOps};
+const OpGroup* const kGroups[] = {&kMatrixOps, &kConvolutionOps};
 
 }  // namespace
 

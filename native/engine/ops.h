@@ -95,7 +95,8 @@ struct OpGroup {
   const OpKind* kinds;
   size_t count;
 };
-extern const OpGroup kMatrixOps;  // ops.cc
+extern const OpGroup kMatrixOps;       // ops.cc
+extern const OpGroup kConvolutionOps;  // ops_convolution.cc
 
 // All of them; `index` counts through the groups.
 size_t op_kind_count();

@@ -1,6 +1,8 @@
 // Every kernel, compiled into the instruction set whose vocabulary was included before, and the table of them. Included
 // once by each file of native/targets. What is here includes no C++ library header: an inline function of the library
 // compiled with ISA flags could be the copy that the linker keeps for everybody.
+#include "conv-backward-inl.h"
+#include "conv-inl.h"
 #include "dense-inl.h"
 #include "elementwise-inl.h"
 #include "losses-inl.h"
@@ -32,6 +34,9 @@ const KernelTable kTable = {
     gather,
     row_lists,
     non_zeros,
+    conv2d,
+    conv2d_backward,
+    sum_parts,
     multiply_adds,
 };
 
