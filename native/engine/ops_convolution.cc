@@ -15,6 +15,11 @@ bool fits_output(const Windows& w, size_t filters, bool pool, const Buffer& outp
   return height > 0 && width > 0 && is_image_batch(output, height, width, filters);
 }
 
+// Whether the buffer says who won each of these pools.
+bool are_winners(const Buffer& pools, const Buffer& b) {
+  return b.type == ElementType::kInt32 && b.batched && b.rows == pools.rows && b.columns == pools.columns;
+}
+
 // What conv2d and conv2dBackward have in common: windows, input and weights.
 const char* check_convolution(const Program& program, const Op& op, Windows* w) {
   if (const char* wrong = check_windows(op, 0, w)) return wrong;
@@ -49,7 +54,7 @@ const char* check_conv2d(const Program& program, const Op& op) {
   if (!absent(op, 2) && !is_vector(buffer_of(program, op, 2), filters)) return "shape of the bias";
   if (!fits_output(w, filters, pools(op), buffer_of(program, op, 3))) return "shape of the output";
   if (!absent(op, 4) && !pools(op)) return "winners without a pool";
-  if (!absent(op, 4) && !same_shape(buffer_of(program, op, 3), buffer_of(program, op, 4)))
+  if (!absent(op, 4) && !are_winners(buffer_of(program, op, 3), buffer_of(program, op, 4)))
     return "shape of the winners";
   if (const char* wrong = check_activation(op.values[kActivation])) return wrong;
   const Activation activation = activation_of(op.values[kActivation]);
@@ -59,7 +64,7 @@ const char* check_conv2d(const Program& program, const Op& op) {
 
 void run_conv2d(const StepContext& c, const Op& op, Slice slice) {
   c.kernels->conv2d({c.pointer<float>(op.buffers[0]), c.pointer<float>(op.buffers[1]), c.pointer<float>(op.buffers[2]),
-                     c.pointer<float>(op.buffers[3]), c.pointer<float>(op.buffers[4]), c.rows, windows_of(op, 0),
+                     c.pointer<float>(op.buffers[3]), c.pointer<int32_t>(op.buffers[4]), c.rows, windows_of(op, 0),
                      c.buffer(op.buffers[1]).columns, activation_of(op.values[kActivation]),
                      static_cast<float>(op.values[kNegativeSlope]), pools(op)},
                     slice);
@@ -85,7 +90,7 @@ const char* check_conv2d_backward(const Program& program, const Op& op) {
   const bool pool = op.values[kWindowValues] != 0;
   if (!fits_output(w, weights.columns, pool, d_output)) return "shape of dOutput";
   if (absent(op, 3) == pool) return "winners go with a pool";
-  if (pool && !same_shape(d_output, buffer_of(program, op, 3))) return "shape of the winners";
+  if (pool && !are_winners(d_output, buffer_of(program, op, 3))) return "shape of the winners";
   if (!absent(op, 4) && !is_in_parts(buffer_of(program, op, 4), input.rows, weights.elements()))
     return "shape of dWeightParts";
   if (!absent(op, 5) && !is_in_parts(buffer_of(program, op, 5), input.rows, weights.columns))
@@ -97,7 +102,7 @@ const char* check_conv2d_backward(const Program& program, const Op& op) {
 void run_conv2d_backward(const StepContext& c, const Op& op, Slice slice) {
   c.kernels->conv2d_backward(
       {c.pointer<float>(op.buffers[0]), c.pointer<float>(op.buffers[1]), c.pointer<float>(op.buffers[2]),
-       c.pointer<float>(op.buffers[3]), c.pointer<float>(op.buffers[4]), c.pointer<float>(op.buffers[5]),
+       c.pointer<int32_t>(op.buffers[3]), c.pointer<float>(op.buffers[4]), c.pointer<float>(op.buffers[5]),
        c.pointer<float>(op.buffers[6]), c.rows, windows_of(op, 0), c.buffer(op.buffers[1]).columns},
       slice);
 }

@@ -100,7 +100,7 @@ struct ConvTile {
   FilterMatrix weights;
   const float* bias;  // whole vectors
   float* output;      // of the first position, or pool
-  float* winners;
+  int32_t* winners;
   size_t filters;  // from one position's output to the next one's
   size_t tail;     // lanes of the last vector
   bool relu;       // behind a pool
@@ -150,13 +150,20 @@ void conv_tile(const ConvTile& tile) {
   }
 }
 
-// The first of the largest of four, and which it was.
+// The bits of a whole number in every lane.
+inline Vec set1_bits(int32_t number) {
+  float bits;
+  memcpy(&bits, &number, sizeof(bits));
+  return set1(bits);
+}
+
+// The first of the largest of four, and which it was, as bits.
 struct Best {
   Vec value, place;
-  MNIST_TRAIN_INLINE void meet(Vec other, float number) {
+  MNIST_TRAIN_INLINE void meet(Vec other, int32_t number) {
     const Mask larger = less(value, other);
     value = select(larger, other, value);
-    place = select(larger, set1(number), place);
+    place = select(larger, set1_bits(number), place);
   }
 };
 
@@ -169,14 +176,14 @@ void pool_tile(const ConvTile& tile) {
   for (int q = 0; q < kPools; q++) {
     for (int v = 0; v < kVecs; v++) {
       Best best = {acc[2 * q][v], zero()};
-      best.meet(acc[2 * q + 1][v], 1.0f);
-      best.meet(acc[kColumns + 2 * q][v], 2.0f);
-      best.meet(acc[kColumns + 2 * q + 1][v], 3.0f);
+      best.meet(acc[2 * q + 1][v], 1);
+      best.meet(acc[kColumns + 2 * q][v], 2);
+      best.meet(acc[kColumns + 2 * q + 1][v], 3);
       const size_t lanes = v == kVecs - 1 ? tile.tail : kLanes;
       const size_t at = q * tile.filters + v * kLanes;
       if (tile.relu) best.value = zero_where(less_equal(best.value, zero()), best.value);
       store_lanes(tile.output + at, best.value, lanes);
-      if (tile.winners) store_lanes(tile.winners + at, best.place, lanes);
+      if (tile.winners) store_lanes(reinterpret_cast<float*>(tile.winners + at), best.place, lanes);
     }
   }
 }
@@ -245,7 +252,7 @@ inline void for_panels(size_t filters, const Visit& visit) {
 
 struct ConvOutput {
   float* values;
-  float* winners;  // with a pool
+  int32_t* winners;  // with a pool
   bool pool, relu;
 };
 
@@ -291,7 +298,7 @@ void conv2d(const Conv2dArgs& args, Slice slice) {
   const size_t size = (w.output_height / scale) * (w.output_width / scale) * args.filters;
   for (size_t sample = samples.begin; sample < samples.end; sample++) {
     float* const output = args.output + sample * size;
-    float* const winners = args.winners ? args.winners + sample * size : nullptr;
+    int32_t* const winners = args.winners ? args.winners + sample * size : nullptr;
     convolve(images.of(sample), weights, bias, args.filters, w.output_height, w.output_width,
              {output, winners, args.pool, args.pool && args.activation == Activation::kRelu});
     if (!args.pool) activate_rows(output, size, 1, size, {nullptr, args.activation, args.negative_slope, false});

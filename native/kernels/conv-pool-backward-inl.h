@@ -132,7 +132,7 @@ class WinnerLists {
         entries_(reinterpret_cast<NonZero*>(scratch->take(2 * filters * stride_))),
         counts_(reinterpret_cast<uint32_t*>(scratch->take(filters))) {}
 
-  void make(const TapSource& source, const float* d_output, const float* winners) {
+  void make(const TapSource& source, const float* d_output, const int32_t* winners) {
     memset(counts_, 0, filters_ * sizeof(uint32_t));
     const uint32_t places[4] = {0, static_cast<uint32_t>(source.step_x), static_cast<uint32_t>(source.step_y),
                                 static_cast<uint32_t>(source.step_y + source.step_x)};
@@ -142,7 +142,7 @@ class WinnerLists {
         NonZero* list = entries_;
         // An entry is written in any case and kept where it is not zero: that half are cannot be predicted.
         for (size_t f = 0; f < filters_; f++, list += stride_) {
-          list[counts_[f]] = {first + places[static_cast<int>(winners[f]) & 3], d_output[f]};
+          list[counts_[f]] = {first + places[winners[f] & 3], d_output[f]};
           counts_[f] += d_output[f] != 0.0f;
         }
         d_output += filters_;
@@ -226,17 +226,20 @@ struct PositionList {
   size_t count;
 };
 
-// The filters of a pool that won at its positions `place` and `place` + 1.
-inline void list_winners(const float* d_output, const float* winners, size_t filters, float place,
+// The filters of a pool that won at its positions `place` and `place` + 1. Winners are compared as floats: their bits
+// are those of tiny numbers, which comparisons do not flush.
+inline void list_winners(const float* d_output, const int32_t* winners, size_t filters, int32_t place,
                          PositionList (&lists)[2]) {
+  constexpr int32_t kNobody = 4;
   lists[0].count = lists[1].count = 0;
   for (size_t f = 0; f < filters; f += kLanes) {
     const size_t lanes = smaller(kLanes, filters - f);
     const Vec gradient = load_lanes(d_output + f, lanes);
     // No gradient, no winner; lanes behind the last filter are zero too.
-    const Vec winner = select(not_equal(gradient, zero()), load_lanes(winners + f, lanes), set1(-1.0f));
+    const Vec winner = select(not_equal(gradient, zero()),
+                              load_lanes(reinterpret_cast<const float*>(winners + f), lanes), set1_bits(kNobody));
     for (size_t i = 0; i < 2; i++) {
-      const Mask won = less_equal(abs(sub(winner, set1(place + static_cast<float>(i)))), zero());
+      const Mask won = less_equal(abs(sub(winner, set1_bits(place + static_cast<int32_t>(i)))), zero());
       NonZero* const end = lists[i].entries + lists[i].count;
       store_pairs(reinterpret_cast<float*>(end), compress(index_bits(static_cast<uint32_t>(f)), won),
                   compress(gradient, won));
@@ -318,7 +321,7 @@ inline void pooled_input_gradient(const Conv2dBackwardArgs& args, Range samples,
     for (size_t y = 0; y < 2 * pool_rows; y++) {
       for (size_t x = 0; x < pool_columns; x++) {
         const size_t at = sample * pools + (y / 2 * pool_columns + x) * filters;
-        list_winners(args.d_output + at, args.winners + at, filters, static_cast<float>(y % 2 * 2), lists);
+        list_winners(args.d_output + at, args.winners + at, filters, static_cast<int32_t>(y % 2 * 2), lists);
         for (size_t i = 0; i < 2; i++) {
           if (lists[i].count == 0) continue;
           add_to_window(lists[i], weights, rows, padded + y * step_y + (2 * x + i) * step_x, shape.row());

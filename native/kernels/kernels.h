@@ -242,7 +242,7 @@ struct Conv2dArgs {
   const float* weights;
   const float* bias;
   float* output;
-  float* winners;
+  int32_t* winners;
   size_t rows;
   Windows windows;
   size_t filters;
@@ -256,7 +256,7 @@ struct Conv2dBackwardArgs {
   const float* input;
   const float* weights;
   const float* d_output;
-  const float* winners;
+  const int32_t* winners;
   float* d_weight_parts;
   float* d_bias_parts;
   float* d_input;
