@@ -3,6 +3,7 @@ import type { LoweredLayer, SectionContext } from '../layers/layer.js';
 import type { Loss } from '../losses/loss.js';
 import type { Optimizer } from '../optimizers/optimizer.js';
 import { ProgramBuilder } from '../program/builder.js';
+import { foldLayers } from '../program/fold.js';
 import { fuseProgram } from '../program/fuse.js';
 import type { BufferName } from '../program/ops.js';
 import type { Program, SectionName } from '../program/program.js';
@@ -42,7 +43,7 @@ export function lowerModel(
   builder.section('infer', capacities.infer);
   const input = builder.batched('inputs', stack.inputShape, 'input');
   builder.endpoints(input, forward(builder, stack, input, new Shared(builder, 'infer', seed), false).output);
-  return fuseProgram(builder.build());
+  return fuseProgram(foldLayers(builder.build()));
 }
 
 function lowerTraining(
