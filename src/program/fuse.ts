@@ -57,7 +57,7 @@ function updatesFor(
   const gradients = [op.dWeights, op.dBias].filter((name) => name !== null);
   const found = gradients.map((name) => updates.get(name));
   if (op.dWeights === null || !found.every((update) => update !== undefined)) return null;
-  const onlyReader = (name: BufferName) => ops.filter((other) => reads(other, name)).length === 1;
+  const onlyReader = (name: BufferName) => ops.filter((other) => touches(other, name)).length === 2;
   // Updating earlier than the program says is only right when nothing in between looks at the weights.
   const place = ops.indexOf(op);
   const untouched = (update: OptimizerOp) =>
@@ -65,7 +65,6 @@ function updatesFor(
   return gradients.every(onlyReader) && found.every(untouched) ? found : null;
 }
 
-const reads = (op: Op, name: BufferName) => buffersOf(op).some((buffer) => buffer.name === name && !buffer.writes);
 const touches = (op: Op, name: BufferName) => buffersOf(op).some((buffer) => buffer.name === name);
 
 function markSparse(program: Program, buffer: BufferSpec): BufferSpec {
