@@ -228,6 +228,12 @@ struct RowListsArgs {
   size_t* starts;  // [rows + 1]
 };
 
+// Which windows of images an op looks at: see Windows in src/program/ops.ts. Every window has a tap inside the image.
+struct Windows {
+  size_t input_height, input_width, channels, kernel_height, kernel_width, stride_y, stride_x, pad_top, pad_left,
+      output_height, output_width;
+};
+
 struct KernelTable {
   const char* isa;
   void (*matmul)(const MatmulArgs&, Slice);
