@@ -133,12 +133,6 @@ void run_activation(const StepContext& c, const Op& op, Slice slice) {
 
 // activationBackward: reference, dOutput -> dInput; activation, negativeSlope
 
-const char* check_three_alike(const Program& program, const Op& op) {
-  const Buffer& first = buffer_of(program, op, 0);
-  const bool alike = same_shape(first, buffer_of(program, op, 1)) && same_shape(first, buffer_of(program, op, 2));
-  return alike ? nullptr : "shapes differ";
-}
-
 const char* check_activation_backward(const Program& program, const Op& op) {
   const char* wrong = check_three_alike(program, op);
   return wrong ? wrong : check_activation(op.values[0]);

@@ -162,7 +162,7 @@ void place_barriers(const Program& program, Section* section, Team team) {
   for (size_t pass = 0; pass < 2 || changed; pass++) {
     changed = false;
     for (Access& access : since) {
-      if (access.share == Share::kRows) access.share = Share::kAll;
+      if (access.share == Share::kRows || access.share == Share::kParts) access.share = Share::kAll;
     }
     for (Op& op : section->ops) {
       if (op.absorbed) continue;
