@@ -40,6 +40,11 @@ inline const char* check_three_alike(const Program& program, const Op& op) {
   return alike ? nullptr : "shapes differ";
 }
 
+// Whether a value is a whole number within these bounds; NaN is not.
+inline bool is_whole(double value, double least, double most) {
+  return value >= least && value <= most && value == static_cast<double>(static_cast<uint64_t>(value));
+}
+
 inline const char* check_activation(double value) {
   const bool known = value >= 0 && value < static_cast<double>(Activation::kCount);
   return known ? nullptr : "unknown activation";
@@ -61,6 +66,12 @@ inline void touch(const Op& op, size_t field, Share share, bool writes, Accesses
 // How a matrix of so many columns is divided among a team.
 inline Share matrix_share(size_t columns, Team team, Share by_rows) {
   return divides_columns(columns, team.members) ? Share::kColumns : by_rows;
+}
+
+// How ops that go element by element through a parameter, its gradient and its slots divide them: see share_elements().
+inline Share update_share(const Buffer& parameter, Team team) {
+  const bool laid_out = parameter.layout_parts == team.members;
+  return laid_out ? matrix_share(parameter.columns, team, Share::kWeightRows) : Share::kElements;
 }
 
 // Every buffer by rows.

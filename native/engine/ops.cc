@@ -267,9 +267,7 @@ void touch_update(const Op& op, Share share, Accesses* list) {
 }
 
 void accesses_update(const Program& program, const Section&, const Op& op, Team team, Accesses* list) {
-  const Buffer& parameter = buffer_of(program, op, 0);
-  const bool laid_out = parameter.layout_parts == team.members;
-  touch_update(op, laid_out ? matrix_share(parameter.columns, team, Share::kWeightRows) : Share::kElements, list);
+  touch_update(op, update_share(buffer_of(program, op, 0), team), list);
 }
 
 // denseBackward: input, weights, dOutput -> dWeights?, dBias?, dInput?; update
@@ -366,7 +364,7 @@ const OpGroup kMatrixOps = {kKinds, sizeof(kKinds) / sizeof(kKinds[0])};
 
 namespace {
 
-const OpGroup* const kGroups[] = {&kMatrixOps};
+const OpGroup* const kGroups[] = {&kMatrixOps, &kElementwiseOps, &kPoolingOps, &kBatchNormOps, &kWeightOps};
 
 }  // namespace
 
