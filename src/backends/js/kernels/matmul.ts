@@ -30,24 +30,26 @@ export function createSparseVectors(vectors: number, length: number): SparseVect
   };
 }
 
-/** Lists the non-zeros of one row, values[from ... from + length - 1], as vector 0. NaN counts as non-zero. */
+/** Lists the non-zeros of one row, values[from ... from + length - 1], as a vector. NaN counts as non-zero. */
 export function compressRow(
   sparse: SparseVectors,
   values: Float32Array,
   from: number,
   length: number,
   rightColumns: number,
+  vector = 0,
 ): void {
   const { offsets, values: nonZeros } = sparse;
-  let count = 0;
+  const first = vector * sparse.stride;
+  let place = first;
   for (let k = 0; k < length; k++) {
     const value = values[from + k];
     if (value !== 0) {
-      offsets[count] = k * rightColumns;
-      nonZeros[count++] = value;
+      offsets[place] = k * rightColumns;
+      nonZeros[place++] = value;
     }
   }
-  sparse.counts[0] = count;
+  sparse.counts[vector] = place - first;
 }
 
 /** Lists the non-zeros of every column of values[rows, columns]; `row` is room for one row's non-zeros. */
@@ -134,10 +136,10 @@ export function multiplyRow(
   }
 }
 
-/** output[columns, rows] = input[rows, columns] turned round. */
-export function transpose(input: Float32Array, rows: number, columns: number, output: Float32Array): void {
+/** output[columns, rows] = input[rows, columns] turned round, each of the two from `from` on. */
+export function transpose(input: Float32Array, rows: number, columns: number, output: Float32Array, from = 0): void {
   for (let i = 0; i < rows; i++) {
-    for (let j = 0; j < columns; j++) output[j * rows + i] = input[i * columns + j];
+    for (let j = 0; j < columns; j++) output[from + j * rows + i] = input[from + i * columns + j];
   }
 }
 
