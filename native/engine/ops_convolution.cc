@@ -111,13 +111,6 @@ size_t scratch_conv2d_backward(const Program& program, const Op& op) {
   return conv2d_backward_scratch(windows_of(op, 0), buffer_of(program, op, 1).columns, !absent(op, 3));
 }
 
-void accesses_conv2d_backward(const Program& program, const Section& section, const Op& op, Team team, Accesses* list) {
-  accesses_by_parts(program, section, op, team, list);
-  for (Access& access : *list) {
-    if (access.writes) access.share = Share::kParts;
-  }
-}
-
 // sumParts: parts -> output
 
 const char* check_sum_parts(const Program& program, const Op& op) {
@@ -143,7 +136,7 @@ void accesses_sum_parts(const Program&, const Section&, const Op& op, Team, Acce
 const OpKind kKinds[] = {
     {"conv2d", "rrRwWvvvvvvvvvvvvvv", check_conv2d, run_conv2d, scratch_conv2d, false, -1, accesses_by_parts, true},
     {"conv2dBackward", "rrrRWWWvvvvvvvvvvvv", check_conv2d_backward, run_conv2d_backward, scratch_conv2d_backward,
-     false, -1, accesses_conv2d_backward, true},
+     false, -1, accesses_by_parts, true},
     {"sumParts", "rw", check_sum_parts, run_sum_parts, nullptr, false, -1, accesses_sum_parts},
 };
 

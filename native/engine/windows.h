@@ -28,10 +28,7 @@ inline const char* check_windows(const Op& op, size_t first_value, Windows* wind
   constexpr size_t kPadTop = 7, kPadLeft = 8;
   for (size_t i = 0; i < kWindowValues; i++) {
     const double value = op.values[first_value + i], least = i == kPadTop || i == kPadLeft ? 0 : 1;
-    // Written so that NaN fails; conversion is safe once the range is known.
-    if (!(value >= least && value <= kLargestDimension) || value != static_cast<double>(static_cast<size_t>(value))) {
-      return "bad windows";
-    }
+    if (!is_whole(value, least, kLargestDimension)) return "bad windows";
   }
   const Windows w = windows_of(op, first_value);
   if (static_cast<double>(w.kernel_height) * static_cast<double>(w.kernel_width) > kMostTaps) return "bad windows";

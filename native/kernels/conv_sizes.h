@@ -8,9 +8,7 @@
 namespace mnist_train {
 namespace {
 
-// Vectors have at most so many lanes; scratch memory is counted in whole vectors of that many.
-constexpr size_t kMostLanes = 16;
-
+// Scratch memory is counted in whole vectors of the widest kind.
 static inline size_t padded_lanes(size_t count) { return (count + kMostLanes - 1) / kMostLanes * kMostLanes; }
 
 // An image with what windows reach beyond its borders.
