@@ -1,3 +1,4 @@
+import { fusePools } from './fuse-pools.js';
 import { type BufferName, buffersOf, type DenseBackwardOp, type Op } from './ops.js';
 import type { BufferSpec, Program, Section, SectionName } from './program.js';
 
@@ -6,15 +7,25 @@ import type { BufferSpec, Program, Section, SectionName } from './program.js';
  *
  * - Gradients of dense layers are fed to the optimizer as they are computed (`update`), instead of going to memory. A
  *   layer that also passes a gradient on does that first, by itself: it needs the weights as they were.
+ * - A 2 × 2 max-pool becomes part of the convolution before it: see fusePools.
  * - Samples that only dense layers read may be held as lists of their non-zeros (`sparse`).
  */
 export function fuseProgram(program: Program): Program {
   const sections: Partial<Record<SectionName, Section>> = {};
   for (const [name, section] of Object.entries(program.sections) as [SectionName, Section][]) {
-    sections[name] = { ...section, ops: fuseUpdates(section.ops) };
+    const pooled = fusePools(section);
+    sections[name] = { ...pooled, ops: fuseUpdates(pooled.ops) };
   }
   const fused = { ...program, sections };
-  return { ...fused, buffers: program.buffers.map((buffer) => markSparse(fused, buffer)) };
+  return { ...fused, buffers: stillUsed(program, fused).map((buffer) => markSparse(fused, buffer)) };
+}
+
+/** The buffers without those whose every use was fused away. */
+function stillUsed(before: Program, after: Program): BufferSpec[] {
+  const usedIn = ({ sections }: Program) =>
+    new Set(Object.values(sections).flatMap(({ ops }) => ops.flatMap(buffersOf).map(({ name }) => name)));
+  const [old, current] = [usedIn(before), usedIn(after)];
+  return before.buffers.filter(({ name }) => current.has(name) || !old.has(name));
 }
 
 type OptimizerOp = Extract<Op, { op: 'sgd' | 'adam' }>;
