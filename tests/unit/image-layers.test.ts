@@ -114,7 +114,7 @@ describe('options', () => {
 describe('lowering', () => {
   const net = () => [
     conv2d({ filters: 4, kernelSize: 3, activation: 'relu' }),
-    maxPooling2d(),
+    maxPooling2d({ poolSize: 3 }),
     conv2d({ filters: 5, kernelSize: 2, activation: 'tanh', useBias: false }),
     averagePooling2d(),
     globalAveragePooling2d(),
@@ -171,7 +171,7 @@ describe('lowering', () => {
     expect(only(infer, 'maxPool2d')[0].winners).toBeNull();
     expect(program.buffers.find(({ name }) => name === 'train/1.winners')).toMatchObject({
       type: 'int32',
-      shape: [20, 5, 5, 4],
+      shape: [20, 3, 3, 4],
     });
   });
 

@@ -88,8 +88,8 @@ describe('lowering', () => {
 
   it('holds image layers, too', () => {
     const block = residual({
-      layers: [conv2d({ filters: 3, kernelSize: 3, padding: 'same' }), maxPooling2d()],
-      shortcut: [conv2d({ filters: 3, kernelSize: 2, strides: 2 })],
+      layers: [conv2d({ filters: 3, kernelSize: 3, padding: 'same' }), maxPooling2d({ poolSize: 3 })],
+      shortcut: [conv2d({ filters: 3, kernelSize: 3, strides: 3 })],
     });
     const { infer } = opsOf([block, globalAveragePooling2d()], [6, 6, 1]);
     expect(namesOf(infer)).toEqual(['conv2d', 'maxPool2d', 'conv2d', 'add', 'averagePool2d']);
