@@ -153,7 +153,8 @@ function listByFilter(
 
 /**
  * Those of one row of positions behind pools: its pools' gradients are dOutput[begin ... end - 1]. Which row won is as
- * good as random: an entry is written in any case and counted where it belongs, which costs half of what a branch does.
+ * good as random: an entry is written in any case and counted where it belongs. A branch instead made the whole gradient
+ * of 32 filters on 28 × 28 pixels take 1.3 times as long.
  */
 function listWinnersInRow(
   lists: SparseVectors,
