@@ -28,6 +28,23 @@ inline bool is_vector(const Buffer& b, size_t length) { return is_float(b) && !b
 
 inline bool is_batch(const Buffer& b, size_t columns) { return is_float(b) && b.batched && b.columns == columns; }
 
+// Whether the buffer holds a row for each part of its section's samples. In a section's own memory, so that the section
+// is known.
+inline bool is_parts(const Program& program, const Buffer& b, size_t columns) {
+  return b.region >= kTrain && is_matrix(b, parts_of(program.sections[b.region - kTrain].capacity), columns);
+}
+
+inline const char* check_three_alike(const Program& program, const Op& op) {
+  const Buffer& first = buffer_of(program, op, 0);
+  const bool alike = same_shape(first, buffer_of(program, op, 1)) && same_shape(first, buffer_of(program, op, 2));
+  return alike ? nullptr : "shapes differ";
+}
+
+// Whether a value is a whole number within these bounds; NaN is not.
+inline bool is_whole(double value, double least, double most) {
+  return value >= least && value <= most && value == static_cast<double>(static_cast<uint64_t>(value));
+}
+
 inline const char* check_activation(double value) {
   const bool known = value >= 0 && value < static_cast<double>(Activation::kCount);
   return known ? nullptr : "unknown activation";
@@ -51,6 +68,12 @@ inline Share matrix_share(size_t columns, Team team, Share by_rows) {
   return divides_columns(columns, team.members) ? Share::kColumns : by_rows;
 }
 
+// How ops that go element by element through a parameter, its gradient and its slots divide them: see share_elements().
+inline Share update_share(const Buffer& parameter, Team team) {
+  const bool laid_out = parameter.layout_parts == team.members;
+  return laid_out ? matrix_share(parameter.columns, team, Share::kWeightRows) : Share::kElements;
+}
+
 // Every buffer by rows.
 inline void accesses_by_rows(const Program&, const Section&, const Op& op, Team, Accesses* list) {
   size_t field = 0;
@@ -59,13 +82,14 @@ inline void accesses_by_rows(const Program&, const Section&, const Op& op, Team,
   }
 }
 
-// Every batch by parts; what is fixed is read by all.
+// Every batch by parts, and what the op makes of each part; what is fixed and read, by all.
 inline void accesses_by_parts(const Program& program, const Section&, const Op& op, Team, Accesses* list) {
   size_t field = 0;
   for (const char* letter = op.kind->fields; *letter; letter++) {
     if (*letter == 'v') continue;
-    const bool batched = !absent(op, field) && buffer_of(program, op, field).batched;
-    touch(op, field++, batched ? Share::kParts : Share::kAll, *letter != 'r' && *letter != 'R', list);
+    const bool writes = *letter != 'r' && *letter != 'R';
+    const bool by_parts = writes || (!absent(op, field) && buffer_of(program, op, field).batched);
+    touch(op, field++, by_parts ? Share::kParts : Share::kAll, writes, list);
   }
 }
 

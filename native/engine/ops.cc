@@ -133,12 +133,6 @@ void run_activation(const StepContext& c, const Op& op, Slice slice) {
 
 // activationBackward: reference, dOutput -> dInput; activation, negativeSlope
 
-const char* check_three_alike(const Program& program, const Op& op) {
-  const Buffer& first = buffer_of(program, op, 0);
-  const bool alike = same_shape(first, buffer_of(program, op, 1)) && same_shape(first, buffer_of(program, op, 2));
-  return alike ? nullptr : "shapes differ";
-}
-
 const char* check_activation_backward(const Program& program, const Op& op) {
   const char* wrong = check_three_alike(program, op);
   return wrong ? wrong : check_activation(op.values[0]);
@@ -273,9 +267,7 @@ void touch_update(const Op& op, Share share, Accesses* list) {
 }
 
 void accesses_update(const Program& program, const Section&, const Op& op, Team team, Accesses* list) {
-  const Buffer& parameter = buffer_of(program, op, 0);
-  const bool laid_out = parameter.layout_parts == team.members;
-  touch_update(op, laid_out ? matrix_share(parameter.columns, team, Share::kWeightRows) : Share::kElements, list);
+  touch_update(op, update_share(buffer_of(program, op, 0), team), list);
 }
 
 // denseBackward: input, weights, dOutput -> dWeights?, dBias?, dInput?; update
@@ -372,7 +364,8 @@ const OpGroup kMatrixOps = {kKinds, sizeof(kKinds) / sizeof(kKinds[0])};
 
 namespace {
 
-const OpGroup* const kGroups[] = {&kMatrixOps};
+const OpGroup* const kGroups[] = {&kMatrixOps,  &kElementwiseOps, &kConvolutionOps,
+                                  &kPoolingOps, &kBatchNormOps,   &kWeightOps};
 
 }  // namespace
 

@@ -95,7 +95,12 @@ struct OpGroup {
   const OpKind* kinds;
   size_t count;
 };
-extern const OpGroup kMatrixOps;  // ops.cc
+extern const OpGroup kMatrixOps;       // ops.cc
+extern const OpGroup kConvolutionOps;  // ops_convolution.cc
+extern const OpGroup kElementwiseOps;  // ops_elementwise.cc
+extern const OpGroup kPoolingOps;      // ops_pooling.cc
+extern const OpGroup kBatchNormOps;    // ops_batch_norm.cc
+extern const OpGroup kWeightOps;       // ops_weights.cc
 
 // All of them; `index` counts through the groups.
 size_t op_kind_count();

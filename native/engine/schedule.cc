@@ -10,13 +10,14 @@ namespace mnist_train {
 namespace {
 
 bool is_op(const Op& op, const char* name) { return strcmp(op.kind->name, name) == 0; }
-bool is_update(const Op& op) { return is_op(op, "sgd") || is_op(op, "adam"); }
+// Goes through a parameter, its gradient and its slots element by element.
+bool is_update(const Op& op) { return is_op(op, "sgd") || is_op(op, "adam") || is_op(op, "regularize"); }
 
 // Whether an op follows the weight layout for this buffer; every other op takes it to be row-major.
 bool follows_layout(const Op& op, size_t field) {
   if (is_op(op, "dense")) return field == 1 || field == 2;
   if (is_op(op, "denseBackward")) return field == 1 || field == 3 || field == 4;
-  return is_update(op);
+  return is_update(op) || is_op(op, "foldBatchNorm") || is_op(op, "maxNorm");
 }
 
 // Buffers that must be laid out alike: a weight matrix, its gradient and its slots.
@@ -69,13 +70,13 @@ void mark_parts(Program* program, const Section& section) {
 void lay_out_weights(Program* program, size_t members) {
   Groups groups(program->buffers.size());
   const auto visit = [&](const Op& op) {
-    const bool backward = is_op(op, "denseBackward"), update = is_update(op);
+    const bool backward = is_op(op, "denseBackward"), update = is_update(op), fold = is_op(op, "foldBatchNorm");
     for (size_t field = 0; field < kMaxOpBuffers; field++) {
       if (op.buffers[field] == kNoBuffer) continue;
       const size_t buffer = static_cast<size_t>(op.buffers[field]);
       if (!follows_layout(op, field)) groups.keep_row_major(buffer);
-      if ((update && field > 0) || (backward && field == 3)) {
-        groups.join(static_cast<size_t>(op.buffers[update ? 0 : 1]), buffer);
+      if ((update && field > 0) || (backward && field == 3) || (fold && field == 6)) {
+        groups.join(static_cast<size_t>(op.buffers[backward ? 1 : 0]), buffer);
       }
     }
   };
@@ -162,7 +163,7 @@ void place_barriers(const Program& program, Section* section, Team team) {
   for (size_t pass = 0; pass < 2 || changed; pass++) {
     changed = false;
     for (Access& access : since) {
-      if (access.share == Share::kRows) access.share = Share::kAll;
+      if (access.share == Share::kRows || access.share == Share::kParts) access.share = Share::kAll;
     }
     for (Op& op : section->ops) {
       if (op.absorbed) continue;

@@ -1,4 +1,4 @@
-// Kernels whose output elements are independent: activations and their gradients, gather.
+// Kernels whose output elements are independent: activations and their gradients, add, gather.
 #ifndef MNIST_TRAIN_KERNELS_ELEMENTWISE_INL_H_
 #define MNIST_TRAIN_KERNELS_ELEMENTWISE_INL_H_
 
@@ -29,6 +29,12 @@ void activation(const ActivationArgs& args, Slice slice) {
   for_elements(args.rows, args.columns, args.by_parts, slice, [&](size_t i, size_t lanes) {
     const Vec x = load_lanes(args.input + i, lanes);
     store_lanes(args.output + i, activate(x, args.activation, args.negative_slope), lanes);
+  });
+}
+
+void add(const AddArgs& args, Slice slice) {
+  for_elements(args.rows, args.columns, args.by_parts, slice, [&](size_t i, size_t lanes) {
+    store_lanes(args.output + i, add(load_lanes(args.a + i, lanes), load_lanes(args.b + i, lanes)), lanes);
   });
 }
 
