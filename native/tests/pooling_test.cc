@@ -10,6 +10,7 @@ namespace {
 const Windows kWindows[] = {
     // input, channels, kernel, stride, pad, output
     {6, 8,   1,  2, 2,  2, 2,  0, 0,  3, 4},
+    {5, 5,   3,  3, 3,  3, 3,  1, 1,  2, 2},   // padded, side by side
     {7, 5,   6,  2, 2,  2, 2,  0, 0,  3, 2},   // the last row and column are in no window
     {8, 8,  16,  2, 2,  2, 2,  0, 0,  4, 4},
     {7, 6,  17,  3, 3,  2, 2,  1, 1,  4, 3},   // padded, overlapping
@@ -145,7 +146,7 @@ void test_pools(const KernelTable& kernels) {
 
 // Winners are data like any other: what is no tap of the window takes part in nothing.
 void test_foreign_winners(const KernelTable& kernels) {
-  const Shape s = {kWindows[3], 2};
+  const Shape s = {kWindows[4], 2};
   const std::vector<float> dy(s.outputs(), 1.0f);
   for (const float winner : {-1.0f, 0.5f, 9.0f, 1e30f, static_cast<float>(NAN)}) {
     const std::vector<float> winners(s.outputs(), winner);
