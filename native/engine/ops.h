@@ -96,6 +96,7 @@ struct OpGroup {
   size_t count;
 };
 extern const OpGroup kMatrixOps;       // ops.cc
+extern const OpGroup kConvolutionOps;  // ops_convolution.cc
 extern const OpGroup kElementwiseOps;  // ops_elementwise.cc
 extern const OpGroup kPoolingOps;      // ops_pooling.cc
 extern const OpGroup kBatchNormOps;    // ops_batch_norm.cc

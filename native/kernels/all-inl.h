@@ -2,6 +2,8 @@
 // once by each file of native/targets. What is here includes no C++ library header: an inline function of the library
 // compiled with ISA flags could be the copy that the linker keeps for everybody.
 #include "batch-norm-inl.h"
+#include "conv-backward-inl.h"
+#include "conv-inl.h"
 #include "dense-inl.h"
 #include "dropout-inl.h"
 #include "elementwise-inl.h"
@@ -36,6 +38,9 @@ const KernelTable kTable = {
     gather,
     row_lists,
     non_zeros,
+    conv2d,
+    conv2d_backward,
+    sum_parts,
     multiply_adds,
     max_pool2d,
     max_pool2d_backward,

@@ -234,6 +234,45 @@ struct Windows {
       output_height, output_width;
 };
 
+// output[rows, positions, filters] = activation(windows of input[rows, image] * weights[taps, filters] +
+// bias[filters]); bias may be null. With a pool, output and winners (which may be null) are of pools, and the
+// activation is linear or a rectifier.
+struct Conv2dArgs {
+  const float* input;
+  const float* weights;
+  const float* bias;
+  float* output;
+  int32_t* winners;
+  size_t rows;
+  Windows windows;
+  size_t filters;
+  Activation activation;
+  float negative_slope;
+  bool pool;
+};
+
+// d_weight_parts, d_bias_parts and d_input may be null; with winners, d_output is of pools.
+struct Conv2dBackwardArgs {
+  const float* input;
+  const float* weights;
+  const float* d_output;
+  const int32_t* winners;
+  float* d_weight_parts;
+  float* d_bias_parts;
+  float* d_input;
+  size_t rows;
+  Windows windows;
+  size_t filters;
+};
+
+// output[layout] = the sum of parts[count, layout], row-major
+struct SumPartsArgs {
+  const float* parts;
+  float* output;
+  MatrixLayout layout;
+  size_t count;
+};
+
 // Pooling of images, channels last. `winners` may be null forward; backward, what names no tap of its window inside the
 // image is ignored.
 struct MaxPool2dArgs {
@@ -386,7 +425,10 @@ struct KernelTable {
   void (*gather)(const GatherArgs&, Slice);
   void (*row_lists)(const RowListsArgs&);
   size_t (*non_zeros)(const uint8_t* bytes, const float* floats, size_t count);  // of one of them; the other is null
-  double (*multiply_adds)(size_t rounds, float* sums);                           // see peak-inl.h
+  void (*conv2d)(const Conv2dArgs&, Slice);
+  void (*conv2d_backward)(const Conv2dBackwardArgs&, Slice);
+  void (*sum_parts)(const SumPartsArgs&, Slice);
+  double (*multiply_adds)(size_t rounds, float* sums);  // see peak-inl.h
   void (*max_pool2d)(const MaxPool2dArgs&, Slice);
   void (*max_pool2d_backward)(const MaxPool2dBackwardArgs&, Slice);
   void (*average_pool2d)(const AveragePool2dArgs&, Slice);

@@ -22,6 +22,8 @@ constexpr int kTileRows[kTileVecs] = {12, 6, 4};
 constexpr size_t kPackRows = 64;
 constexpr int kSparseRows = 3;
 constexpr int kGradientVecs = 8;
+constexpr int kConvAccumulators = 12;
+constexpr int kConvVecs = 3;
 
 // A window into these words is a lane mask: -1 for the first lanes, 0 for the others.
 const int32_t kLaneWindow[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};

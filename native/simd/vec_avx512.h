@@ -30,6 +30,9 @@ constexpr size_t kPackRows = 384;
 // the gradient takes at once.
 constexpr int kSparseRows = 6;
 constexpr int kGradientVecs = 4;
+// Accumulators of a tile of a convolution, and the most vectors of filters in it.
+constexpr int kConvAccumulators = 24;
+constexpr int kConvVecs = 4;
 
 inline Mask first_lanes(size_t count) { return static_cast<Mask>((1u << count) - 1u); }
 

@@ -22,6 +22,8 @@ constexpr int kTileRows[kTileVecs] = {14, 12, 8, 6};
 constexpr size_t kPackRows = 64;
 constexpr int kSparseRows = 4;
 constexpr int kGradientVecs = 8;
+constexpr int kConvAccumulators = 24;
+constexpr int kConvVecs = 4;
 
 inline void prefetch(const char* p) { __builtin_prefetch(p); }
 inline void prefetch_second_level(const char* p) { __builtin_prefetch(p, 0, 2); }

@@ -119,6 +119,22 @@ function gradientAtPositions(op: Conv2dBackwardOp, rows: number, filters: number
   return made;
 }
 
+/** Windows in the order of sums over positions: by blocks of 2 × 2. */
+function forBlocks(w: Windows, visit: (y: number, x: number) => void): void {
+  for (let y = 0; y < w.outputHeight; y += 2) {
+    for (let x = 0; x < w.outputWidth; x += 2) {
+      for (const [row, column] of [
+        [y, x],
+        [y, x + 1],
+        [y + 1, x],
+        [y + 1, x + 1],
+      ]) {
+        if (row < w.outputHeight && column < w.outputWidth) visit(row, column);
+      }
+    }
+  }
+}
+
 function conv2dBackward(op: Conv2dBackwardOp, { rows, shapeOf, get, set }: OpValues): void {
   const [weightRows, filters] = shapeOf(op.weights);
   const [input, weights] = [get(op.input), get(op.weights)];
@@ -129,15 +145,24 @@ function conv2dBackward(op: Conv2dBackwardOp, { rows, shapeOf, get, set }: OpVal
   const dInput = new Float32Array(input.length);
   for (const { part, from, to } of parts) {
     for (let n = from; n < to; n++) {
-      forWindows(op, (y, x) => {
+      forBlocks(op, (y, x) => {
         for (let f = 0; f < filters; f++) {
           const slope = g[windowAt(op, n, y, x) * filters + f];
           dBiasParts[part * filters + f] = add(dBiasParts[part * filters + f], slope);
           forTaps(op, n, y, x, (place, tap) => {
             for (let c = 0; c < op.channels; c++) {
-              const row = tap * op.channels + c;
-              const at = (part * weightRows + row) * filters + f;
+              const at = (part * weightRows + tap * op.channels + c) * filters + f;
               dWeightParts[at] = fma(input[place + c], slope, dWeightParts[at]);
+            }
+          });
+        }
+      });
+      forWindows(op, (y, x) => {
+        for (let f = 0; f < filters; f++) {
+          const slope = g[windowAt(op, n, y, x) * filters + f];
+          forTaps(op, n, y, x, (place, tap) => {
+            for (let c = 0; c < op.channels; c++) {
+              const row = tap * op.channels + c;
               dInput[place + c] = fma(slope, weights[row * filters + f], dInput[place + c]);
             }
           });

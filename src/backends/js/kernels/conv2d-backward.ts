@@ -39,6 +39,7 @@ export const prepareConv2dBackward: PrepareKernel<'conv2dBackward'> = (op, { flo
   if (dBiasParts) requireParts('conv2dBackward', dBiasParts, input, 1, filters);
   if (dInput) requireSameShape('conv2dBackward', dInput, input);
 
+  const places = positionsInBlocks(windows);
   const gradients = createSparseVectors(windows.outputHeight * windows.outputWidth, filters);
   const list = createSparseVectors(1, Math.max(weightRows, windows.kernelHeight * windows.kernelWidth * filters));
   const starts = new Float32Array(windows.channels);
@@ -56,18 +57,32 @@ export const prepareConv2dBackward: PrepareKernel<'conv2dBackward'> = (op, { flo
       if (dWeightParts) {
         const to = part * weightSize;
         if (isFirst) dWeightParts.values.fill(0, to, to + weightSize);
-        addWeightGradient(windows, gradients, list, input.values, from, dWeightParts.values, to);
+        addWeightGradient(windows, places, gradients, list, input.values, from, dWeightParts.values, to);
       }
       if (dBiasParts) {
         const to = part * filters;
         if (isFirst) dBiasParts.values.fill(0, to, to + filters);
-        addBiasGradient(gradients, dBiasParts.values, to);
+        addBiasGradient(places, gradients, dBiasParts.values, to);
       }
       if (dInput) findInputGradient(windows, gradients, list, transposed, starts, dInput.values, from);
     }
   };
   return run;
 };
+
+/** The positions in the order of sums over them: blocks of 2 × 2 row by row, as pools are, and row by row in a block. */
+function positionsInBlocks({ outputHeight, outputWidth }: Windows): Int32Array {
+  const places = new Int32Array(outputHeight * outputWidth);
+  let count = 0;
+  for (let top = 0; top < outputHeight; top += 2) {
+    for (let left = 0; left < outputWidth; left += 2) {
+      for (let y = top; y < Math.min(top + 2, outputHeight); y++) {
+        for (let x = left; x < Math.min(left + 2, outputWidth); x++) places[count++] = y * outputWidth + x;
+      }
+    }
+  }
+  return places;
+}
 
 /** output[tap, filters, channels] = weights[tap, channels, filters] turned round, tap by tap. */
 function transposeTaps(weights: Float32Array, windows: Windows, filters: number, output: Float32Array): void {
@@ -112,6 +127,7 @@ function listWinners(
 /** dWeights[to + tap, channels, filters] += one sample's, position by position. */
 function addWeightGradient(
   windows: Windows,
+  places: Int32Array,
   gradients: SparseVectors,
   list: SparseVectors,
   input: Float32Array,
@@ -119,16 +135,15 @@ function addWeightGradient(
   dWeights: Float32Array,
   to: number,
 ): void {
-  const { strideY, strideX, padTop, padLeft, outputHeight, outputWidth } = windows;
+  const { strideY, strideX, padTop, padLeft, outputWidth } = windows;
   const { counts, stride } = gradients;
-  let p = 0;
-  for (let y = 0; y < outputHeight; y++) {
-    const top = y * strideY - padTop;
-    for (let x = 0; x < outputWidth; x++, p++) {
-      if (counts[p] === 0) continue;
-      compressWindow(list, input, from, top, x * strideX - padLeft, windows, stride);
-      addOuterProduct(list, gradients, p, dWeights, to);
-    }
+  for (let place = 0; place < places.length; place++) {
+    const p = places[place];
+    if (counts[p] === 0) continue;
+    const y = Math.floor(p / outputWidth);
+    const left = (p - y * outputWidth) * strideX - padLeft;
+    compressWindow(list, input, from, y * strideY - padTop, left, windows, stride);
+    addOuterProduct(list, gradients, p, dWeights, to);
   }
 }
 
@@ -156,9 +171,10 @@ function addOuterProduct(
 }
 
 /** dBias[to + filter] += one sample's, position by position. */
-function addBiasGradient(gradients: SparseVectors, dBias: Float32Array, to: number): void {
+function addBiasGradient(places: Int32Array, gradients: SparseVectors, dBias: Float32Array, to: number): void {
   const { offsets, values, counts, stride } = gradients;
-  for (let p = 0; p < counts.length; p++) {
+  for (let i = 0; i < places.length; i++) {
+    const p = places[i];
     const last = p * stride + counts[p];
     for (let g = p * stride; g < last; g++) {
       const place = to + offsets[g];
