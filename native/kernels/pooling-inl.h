@@ -59,7 +59,8 @@ MNIST_TRAIN_INLINE void for_taps(const Windows& w, const Window& window, const V
   }
 }
 
-inline Vec number_of(size_t tap) { return set1(static_cast<float>(tap)); }
+// Winners are whole numbers; vectors hold their bits.
+inline Vec bits_of_tap(size_t tap) { return set1_bits(static_cast<int32_t>(tap)); }
 
 template <bool kWinners>
 void max_pool2d_of(const MaxPool2dArgs& args, Range samples) {
@@ -69,14 +70,14 @@ void max_pool2d_of(const MaxPool2dArgs& args, Range samples) {
       const size_t lanes = smaller(kLanes, w.channels - c);
       const float* const from = args.input + input + c;
       Vec best = load_lanes(from, lanes);
-      Vec winner = number_of(window.y.begin * w.kernel_width + window.x.begin);
+      Vec winner = bits_of_tap(window.y.begin * w.kernel_width + window.x.begin);
       for_taps(w, window, [&](size_t offset, size_t tap) {
         const Vec x = load_lanes(from + offset, lanes);
-        if (kWinners) winner = select(less(best, x), number_of(tap), winner);
+        if (kWinners) winner = select(less(best, x), bits_of_tap(tap), winner);
         best = max(x, best);
       });
       store_lanes(args.output + window.output + c, best, lanes);
-      if (kWinners) store_lanes(args.winners + window.output + c, winner, lanes);
+      if (kWinners) store_lanes(reinterpret_cast<float*>(args.winners) + window.output + c, winner, lanes);
     }
   });
 }
@@ -148,12 +149,14 @@ inline void backward_of_windows(const Gradients& gradients, const Windows& w, fl
 
 struct MaxPoolGradients {
   const float* d_output;
-  const float* winners;
+  const int32_t* winners;
 
   MNIST_TRAIN_INLINE auto of(const Window& window, size_t c, size_t lanes) const {
     const Vec dy = load_lanes(d_output + window.output + c, lanes);
-    const Vec winner = load_lanes(winners + window.output + c, lanes);
-    return [=](size_t tap) { return zero_where(not_equal(winner, number_of(tap)), dy); };
+    // Numbers of taps are exact as floats, and no larger number rounds to one.
+    const Vec bits = load_lanes(reinterpret_cast<const float*>(winners) + window.output + c, lanes);
+    const Vec winner = numbers_of(bits_of(bits));
+    return [=](size_t tap) { return zero_where(not_equal(winner, set1(static_cast<float>(tap))), dy); };
   }
 };
 

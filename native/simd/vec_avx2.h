@@ -125,6 +125,8 @@ inline void multiply_words(Words a, uint32_t b, Words* low, Words* high) {
   *low = _mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xaa);
   *high = _mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xaa);
 }
+inline Words bits_of(Vec a) { return _mm256_castps_si256(a); }
+inline Vec numbers_of(Words a) { return _mm256_cvtepi32_ps(a); }
 inline Vec upper_24_bits(Words a) { return _mm256_cvtepi32_ps(_mm256_srli_epi32(a, 8)); }
 
 }  // namespace

@@ -127,6 +127,9 @@ inline void multiply_words(Words a, uint32_t b, Words* low, Words* high) {
   *low = _mm512_mask_blend_epi32(0xaaaa, even, _mm512_slli_epi64(odd, 32));
   *high = _mm512_mask_blend_epi32(0xaaaa, _mm512_srli_epi64(even, 32), odd);
 }
+// The bits of a vector as words, and words as signed whole numbers.
+inline Words bits_of(Vec a) { return _mm512_castps_si512(a); }
+inline Vec numbers_of(Words a) { return _mm512_cvtepi32_ps(a); }
 // The upper 24 bits of each word, as a whole number.
 inline Vec upper_24_bits(Words a) { return _mm512_cvtepi32_ps(_mm512_srli_epi32(a, 8)); }
 

@@ -121,6 +121,8 @@ inline void multiply_words(Words a, uint32_t b, Words* low, Words* high) {
   *low = vuzp1q_u32(first, second);
   *high = vuzp2q_u32(first, second);
 }
+inline Words bits_of(Vec a) { return vreinterpretq_u32_f32(a); }
+inline Vec numbers_of(Words a) { return vcvtq_f32_s32(vreinterpretq_s32_u32(a)); }
 inline Vec upper_24_bits(Words a) { return vcvtq_f32_u32(vshrq_n_u32(a, 8)); }
 
 }  // namespace
