@@ -28,10 +28,12 @@ inline bool is_vector(const Buffer& b, size_t length) { return is_float(b) && !b
 
 inline bool is_batch(const Buffer& b, size_t columns) { return is_float(b) && b.batched && b.columns == columns; }
 
-// Whether the buffer holds a row for each part of its section's samples. In a section's own memory, so that the section
-// is known.
-inline bool is_parts(const Program& program, const Buffer& b, size_t columns) {
-  return b.region >= kTrain && is_matrix(b, parts_of(program.sections[b.region - kTrain].capacity), columns);
+// Whether the buffer holds so many numbers for each part of its section's samples. It must be in a section's own
+// memory, which says what section that is.
+inline bool is_parts(const Program& program, const Buffer& b, size_t numbers) {
+  if (!is_float(b) || b.batched || b.region < kTrain) return false;
+  const size_t parts = parts_of(program.sections[b.region - kTrain].capacity);
+  return b.elements() % parts == 0 && b.elements() / parts == numbers;
 }
 
 inline const char* check_three_alike(const Program& program, const Op& op) {

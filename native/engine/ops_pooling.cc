@@ -12,6 +12,10 @@ bool are_outputs(const Buffer& b, const Windows& w) {
   return is_image_batch(b, w.output_height, w.output_width, w.channels);
 }
 
+bool are_winners(const Buffer& b, const Windows& w) {
+  return b.type == ElementType::kInt32 && b.batched && b.columns == w.output_height * w.output_width * w.channels;
+}
+
 // maxPool2d: input -> output, winners?; windows
 
 const char* check_max_pool2d(const Program& program, const Op& op) {
@@ -19,13 +23,13 @@ const char* check_max_pool2d(const Program& program, const Op& op) {
   if (const char* wrong = check_windows(op, 0, &w)) return wrong;
   if (!are_inputs(buffer_of(program, op, 0), w)) return "shape of the input";
   if (!are_outputs(buffer_of(program, op, 1), w)) return "shape of the output";
-  if (!absent(op, 2) && !are_outputs(buffer_of(program, op, 2), w)) return "shape of the winners";
+  if (!absent(op, 2) && !are_winners(buffer_of(program, op, 2), w)) return "shape of the winners";
   return nullptr;
 }
 
 void run_max_pool2d(const StepContext& c, const Op& op, Slice slice) {
   c.kernels->max_pool2d({c.pointer<float>(op.buffers[0]), c.pointer<float>(op.buffers[1]),
-                         c.pointer<float>(op.buffers[2]), windows_of(op, 0), c.rows},
+                         c.pointer<int32_t>(op.buffers[2]), windows_of(op, 0), c.rows},
                         slice);
 }
 
@@ -35,12 +39,12 @@ const char* check_max_pool2d_backward(const Program& program, const Op& op) {
   Windows w;
   if (const char* wrong = check_windows(op, 0, &w)) return wrong;
   if (!are_outputs(buffer_of(program, op, 0), w)) return "shape of dOutput";
-  if (!are_outputs(buffer_of(program, op, 1), w)) return "shape of the winners";
+  if (!are_winners(buffer_of(program, op, 1), w)) return "shape of the winners";
   return are_inputs(buffer_of(program, op, 2), w) ? nullptr : "shape of dInput";
 }
 
 void run_max_pool2d_backward(const StepContext& c, const Op& op, Slice slice) {
-  c.kernels->max_pool2d_backward({c.pointer<float>(op.buffers[0]), c.pointer<float>(op.buffers[1]),
+  c.kernels->max_pool2d_backward({c.pointer<float>(op.buffers[0]), c.pointer<int32_t>(op.buffers[1]),
                                   c.pointer<float>(op.buffers[2]), windows_of(op, 0), c.rows},
                                  slice);
 }

@@ -150,13 +150,6 @@ void conv_tile(const ConvTile& tile) {
   }
 }
 
-// The bits of a whole number in every lane.
-inline Vec set1_bits(int32_t number) {
-  float bits;
-  memcpy(&bits, &number, sizeof(bits));
-  return set1(bits);
-}
-
 // The first of the largest of four, and which it was, as bits.
 struct Best {
   Vec value, place;

@@ -10,46 +10,49 @@ namespace mnist_train {
 namespace MNIST_TRAIN_ISA {
 namespace {
 
-// Blocks of four random words that are made at once: loops of so many turns become vectors of any width.
-constexpr size_t kPhiloxBlocks = 16;
+// Blocks that are made at once, a few vectors of them so that their long chains of products overlap, and their words.
+constexpr size_t kPhiloxVecs = 2;
+constexpr size_t kPhiloxBlocks = kPhiloxVecs * kLanes;
 constexpr size_t kPhiloxWords = 4 * kPhiloxBlocks;
 
-// Word j of block b is at words[j][b]. On entry these are the counters, on return the random words.
-inline void philox(uint32_t (&words)[4][kPhiloxBlocks], uint32_t key_low, uint32_t key_high) {
+// A block per lane; word j of it is in words[j].
+struct PhiloxBlocks {
+  Words words[4];
+
+  MNIST_TRAIN_INLINE void round(Words key_low, Words key_high) {
+    Words low0, high0, low1, high1;
+    multiply_words(words[0], 0xd2511f53u, &low0, &high0);
+    multiply_words(words[2], 0xcd9e8d57u, &low1, &high1);
+    words[0] = exclusive_or(exclusive_or(high1, words[1]), key_low);
+    words[1] = low1;
+    words[2] = exclusive_or(exclusive_or(high0, words[3]), key_high);
+    words[3] = low0;
+  }
+};
+
+// The random numbers from which it follows whether a sample's elements from `element` on, a multiple of four, are kept:
+// the upper 24 bits of their words.
+inline void random_numbers(const DropoutArgs& args, uint32_t sample, size_t element, float* numbers) {
+  PhiloxBlocks blocks[kPhiloxVecs];
+  for (size_t v = 0; v < kPhiloxVecs; v++) {
+    const uint32_t first = static_cast<uint32_t>(element / 4 + v * kLanes);
+    blocks[v] = {{words_from(first), words_of(sample), words_of(args.purpose), words_of(args.epoch)}};
+  }
+  uint32_t key_low = args.seed_low, key_high = args.seed_high;
   for (int round = 0; round < 10; round++) {
-    for (size_t b = 0; b < kPhiloxBlocks; b++) {
-      const uint64_t first = uint64_t{0xd2511f53u} * words[0][b], second = uint64_t{0xcd9e8d57u} * words[2][b];
-      words[0][b] = static_cast<uint32_t>(second >> 32) ^ words[1][b] ^ key_low;
-      words[1][b] = static_cast<uint32_t>(second);
-      words[2][b] = static_cast<uint32_t>(first >> 32) ^ words[3][b] ^ key_high;
-      words[3][b] = static_cast<uint32_t>(first);
-    }
+    for (PhiloxBlocks& block : blocks) block.round(words_of(key_low), words_of(key_high));
     key_low += 0x9e3779b9u;
     key_high += 0xbb67ae85u;
   }
-}
-
-// The upper 24 bits of the random words of a sample's elements from `element` on, a multiple of four, as floats.
-inline void random_numbers(const DropoutArgs& args, uint32_t sample, size_t element, float (&numbers)[kPhiloxWords]) {
-  uint32_t words[4][kPhiloxBlocks];
-  for (size_t b = 0; b < kPhiloxBlocks; b++) {
-    words[0][b] = static_cast<uint32_t>(element / 4 + b);
-    words[1][b] = sample;
-    words[2][b] = args.purpose;
-    words[3][b] = args.epoch;
-  }
-  philox(words, args.seed_low, args.seed_high);
-  float upper[4][kPhiloxBlocks];
-  for (size_t j = 0; j < 4; j++) {
-    for (size_t b = 0; b < kPhiloxBlocks; b++) upper[j][b] = static_cast<float>(static_cast<int32_t>(words[j][b] >> 8));
-  }
-  // The words of a block side by side.
-  float even[2 * kLanes], odd[2 * kLanes];
-  for (size_t b = 0; b < kPhiloxBlocks; b += kLanes) {
-    store_pairs(even, load(upper[0] + b), load(upper[2] + b));
-    store_pairs(odd, load(upper[1] + b), load(upper[3] + b));
-    store_pairs(numbers + 4 * b, load(even), load(odd));
-    store_pairs(numbers + 4 * b + 2 * kLanes, load(even + kLanes), load(odd + kLanes));
+  for (const PhiloxBlocks& block : blocks) {
+    // The words of a block side by side.
+    const auto number = [&](size_t j) { return upper_24_bits(block.words[j]); };
+    float even[2 * kLanes], odd[2 * kLanes];
+    store_pairs(even, number(0), number(2));
+    store_pairs(odd, number(1), number(3));
+    store_pairs(numbers, load(even), load(odd));
+    store_pairs(numbers + 2 * kLanes, load(even + kLanes), load(odd + kLanes));
+    numbers += 4 * kLanes;
   }
 }
 

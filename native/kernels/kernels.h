@@ -278,14 +278,14 @@ struct SumPartsArgs {
 struct MaxPool2dArgs {
   const float* input;
   float* output;
-  float* winners;
+  int32_t* winners;
   Windows windows;
   size_t rows;
 };
 
 struct MaxPool2dBackwardArgs {
   const float* d_output;
-  const float* winners;
+  const int32_t* winners;
   float* d_input;
   Windows windows;
   size_t rows;

@@ -2,6 +2,8 @@
 #ifndef MNIST_TRAIN_KERNELS_LANES_INL_H_
 #define MNIST_TRAIN_KERNELS_LANES_INL_H_
 
+#include <string.h>
+
 #include "partition.h"
 
 #if defined(_MSC_VER)
@@ -26,6 +28,13 @@ inline void store_lanes(float* p, Vec x, size_t lanes) {
   } else {
     store_partial(p, x, lanes);
   }
+}
+
+// The bits of a whole number in every lane.
+inline Vec set1_bits(int32_t number) {
+  float bits;
+  memcpy(&bits, &number, sizeof(bits));
+  return set1(bits);
 }
 
 // Vectors side by side; the last may have fewer lanes than the others.

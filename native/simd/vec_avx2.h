@@ -15,6 +15,7 @@ namespace {
 
 using Vec = __m256;
 using Mask = __m256;
+using Words = __m256i;
 constexpr size_t kLanes = 8;
 constexpr int kTileVecs = 3;
 constexpr int kTileRows[kTileVecs] = {12, 6, 4};
@@ -115,6 +116,19 @@ inline Vec times_power_of_two(Vec a, Vec n) {
   const __m256i exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
   return _mm256_mul_ps(a, _mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23)));
 }
+
+inline Words words_of(uint32_t x) { return _mm256_set1_epi32(static_cast<int>(x)); }
+inline Words words_from(uint32_t first) { return _mm256_castps_si256(index_bits(first)); }
+inline Words exclusive_or(Words a, Words b) { return _mm256_xor_si256(a, b); }
+inline void multiply_words(Words a, uint32_t b, Words* low, Words* high) {
+  const __m256i factor = words_of(b);
+  const __m256i even = _mm256_mul_epu32(a, factor), odd = _mm256_mul_epu32(_mm256_srli_epi64(a, 32), factor);
+  *low = _mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xaa);
+  *high = _mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xaa);
+}
+inline Words bits_of(Vec a) { return _mm256_castps_si256(a); }
+inline Vec numbers_of(Words a) { return _mm256_cvtepi32_ps(a); }
+inline Vec upper_24_bits(Words a) { return _mm256_cvtepi32_ps(_mm256_srli_epi32(a, 8)); }
 
 }  // namespace
 }  // namespace avx2

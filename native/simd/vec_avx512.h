@@ -18,6 +18,7 @@ namespace {
 
 using Vec = __m512;
 using Mask = __mmask16;
+using Words = __m512i;  // a uint32_t per lane
 constexpr size_t kLanes = 16;
 // Rows of a matrix tile by the number of its column vectors: kTileVecs * rows accumulators, plus the vectors of b and
 // one broadcast, stay within the registers.
@@ -116,6 +117,23 @@ inline Vec times_power_of_two(Vec a, Vec n) {
   const __m512i exponent = _mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127));
   return _mm512_mul_ps(a, _mm512_castsi512_ps(_mm512_slli_epi32(exponent, 23)));
 }
+
+inline Words words_of(uint32_t x) { return _mm512_set1_epi32(static_cast<int>(x)); }
+// first, first + 1, ...
+inline Words words_from(uint32_t first) { return _mm512_castps_si512(index_bits(first)); }
+inline Words exclusive_or(Words a, Words b) { return _mm512_xor_si512(a, b); }
+// The lower and the upper half of each 64-bit product.
+inline void multiply_words(Words a, uint32_t b, Words* low, Words* high) {
+  const __m512i factor = words_of(b);
+  const __m512i even = _mm512_mul_epu32(a, factor), odd = _mm512_mul_epu32(_mm512_srli_epi64(a, 32), factor);
+  *low = _mm512_mask_blend_epi32(0xaaaa, even, _mm512_slli_epi64(odd, 32));
+  *high = _mm512_mask_blend_epi32(0xaaaa, _mm512_srli_epi64(even, 32), odd);
+}
+// The bits of a vector as words, and words as signed whole numbers.
+inline Words bits_of(Vec a) { return _mm512_castps_si512(a); }
+inline Vec numbers_of(Words a) { return _mm512_cvtepi32_ps(a); }
+// The upper 24 bits of each word, as a whole number.
+inline Vec upper_24_bits(Words a) { return _mm512_cvtepi32_ps(_mm512_srli_epi32(a, 8)); }
 
 }  // namespace
 }  // namespace avx512

@@ -15,6 +15,7 @@ namespace {
 
 using Vec = float32x4_t;
 using Mask = uint32x4_t;
+using Words = uint32x4_t;
 constexpr size_t kLanes = 4;
 constexpr int kTileVecs = 4;
 constexpr int kTileRows[kTileVecs] = {14, 12, 8, 6};
@@ -113,6 +114,19 @@ inline Vec times_power_of_two(Vec a, Vec n) {
   const int32x4_t exponent = vaddq_s32(vcvtnq_s32_f32(n), vdupq_n_s32(127));
   return vmulq_f32(a, vreinterpretq_f32_s32(vshlq_n_s32(exponent, 23)));
 }
+
+inline Words words_of(uint32_t x) { return vdupq_n_u32(x); }
+inline Words words_from(uint32_t first) { return vreinterpretq_u32_f32(index_bits(first)); }
+inline Words exclusive_or(Words a, Words b) { return veorq_u32(a, b); }
+inline void multiply_words(Words a, uint32_t b, Words* low, Words* high) {
+  const uint32x4_t first = vreinterpretq_u32_u64(vmull_n_u32(vget_low_u32(a), b));
+  const uint32x4_t second = vreinterpretq_u32_u64(vmull_n_u32(vget_high_u32(a), b));
+  *low = vuzp1q_u32(first, second);
+  *high = vuzp2q_u32(first, second);
+}
+inline Words bits_of(Vec a) { return vreinterpretq_u32_f32(a); }
+inline Vec numbers_of(Words a) { return vcvtq_f32_s32(vreinterpretq_s32_u32(a)); }
+inline Vec upper_24_bits(Words a) { return vcvtq_f32_u32(vshrq_n_u32(a, 8)); }
 
 }  // namespace
 }  // namespace neon
