@@ -87,12 +87,17 @@ class WindowRows {
 
   void interleave(size_t y) {
     const Windows& w = windows_;
-    const size_t row = shape_.row();
-    float* to = interleaved_ + y * w.kernel_height * row;
+    const size_t row = shape_.row(), height = w.kernel_height;
+    const float* const first = padded_ + y * w.stride_y * row;
+    float* const to = interleaved_ + y * height * row;
+    if (w.channels == 1) {
+      return transpose_rows([&](size_t ky) { return first + ky * row; }, height, row, to, height);
+    }
     for (size_t x = 0; x < shape_.width; x++) {
-      const float* from = padded_ + y * w.stride_y * row + x * w.channels;
-      for (size_t ky = 0; ky < w.kernel_height; ky++, from += row) {
-        for (size_t c = 0; c < w.channels; c++) *to++ = from[c];
+      for (size_t ky = 0; ky < height; ky++) {
+        for (size_t c = 0; c < w.channels; c++) {
+          to[(x * height + ky) * w.channels + c] = first[ky * row + x * w.channels + c];
+        }
       }
     }
   }
