@@ -48,7 +48,7 @@ export function requireConvolution(
 }
 
 /** Lists the non-zeros of the window whose first tap is (top, left), as vector 0; `from` is where the image begins. */
-export function compressWindow(
+function compressWindow(
   sparse: SparseVectors,
   values: Float32Array,
   from: number,
