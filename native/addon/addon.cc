@@ -22,9 +22,9 @@ Napi::Array instruction_sets(Napi::Env env) {
 }
 
 Napi::Array operations(Napi::Env env) {
-  Napi::Array list = Napi::Array::New(env, kOpKindCount);
-  for (size_t i = 0; i < kOpKindCount; i++) {
-    list.Set(static_cast<uint32_t>(i), Napi::String::New(env, kOpKinds[i].name));
+  Napi::Array list = Napi::Array::New(env, op_kind_count());
+  for (size_t i = 0; i < op_kind_count(); i++) {
+    list.Set(static_cast<uint32_t>(i), Napi::String::New(env, op_kind(i).name));
   }
   return list;
 }

@@ -388,7 +388,8 @@ void Engine::infer_in_lane(Inference* inference, Lane* lane) {
       context.sparse = {pixels, values, starts, nullptr};
     } else {
       kernels_->gather(
-          {bytes, floats, SparseRows(), nullptr, context.pointer<float>(section.input), context.rows, columns}, slice);
+          {bytes, floats, SparseRows(), nullptr, context.pointer<float>(section.input), context.rows, columns, false},
+          slice);
     }
     for (const Op& op : section.ops) op.kind->run(context, op, slice);
     memcpy(inference->output + begin * output_columns, context.pointer<float>(section.output),

@@ -2,81 +2,10 @@
 
 #include <string.h>
 
-#include "../kernels/partition.h"
+#include "op_fields.h"
 
 namespace mnist_train {
 namespace {
-
-const Buffer& buffer_of(const Program& program, const Op& op, size_t field) {
-  return program.buffers[static_cast<size_t>(op.buffers[field])];
-}
-
-bool absent(const Op& op, size_t field) { return op.buffers[field] == kNoBuffer; }
-
-bool is_float(const Buffer& b) { return b.type == ElementType::kFloat32; }
-
-bool same_shape(const Buffer& a, const Buffer& b) {
-  return is_float(a) && is_float(b) && a.rows == b.rows && a.columns == b.columns && a.batched == b.batched;
-}
-
-// Whether the buffer is a fixed float32 matrix [rows, columns].
-bool is_matrix(const Buffer& b, size_t rows, size_t columns) {
-  return is_float(b) && !b.batched && b.rows == rows && b.columns == columns;
-}
-
-bool is_vector(const Buffer& b, size_t length) { return is_float(b) && !b.batched && b.elements() == length; }
-
-bool is_batch(const Buffer& b, size_t columns) { return is_float(b) && b.batched && b.columns == columns; }
-
-const char* check_activation(double value) {
-  const bool known = value >= 0 && value < static_cast<double>(Activation::kCount);
-  return known ? nullptr : "unknown activation";
-}
-
-Activation activation_of(double value) { return static_cast<Activation>(static_cast<int>(value)); }
-
-const char* check_scalar(const Program& program, double index) {
-  const bool known = index >= 0 && index < static_cast<double>(program.scalars) && index == static_cast<size_t>(index);
-  return known ? nullptr : "no such scalar";
-}
-
-using Accesses = std::vector<Access>;
-
-void touch(const Op& op, size_t field, Share share, bool writes, Accesses* list) {
-  if (!absent(op, field)) list->push_back({op.buffers[field], share, writes});
-}
-
-// How a matrix of so many columns is divided among a team.
-Share matrix_share(size_t columns, Team team, Share by_rows) {
-  return divides_columns(columns, team.members) ? Share::kColumns : by_rows;
-}
-
-// Every buffer by rows.
-void accesses_by_rows(const Program&, const Section&, const Op& op, Team, Accesses* list) {
-  size_t field = 0;
-  for (const char* letter = op.kind->fields; *letter; letter++) {
-    if (*letter != 'v') touch(op, field++, Share::kRows, *letter != 'r' && *letter != 'R', list);
-  }
-}
-
-// Fields of one shape: by columns where there are enough of them.
-void accesses_elementwise(const Program& program, const Section&, const Op& op, Team team, Accesses* list) {
-  const Share share = matrix_share(buffer_of(program, op, 0).columns, team, Share::kRows);
-  size_t field = 0;
-  for (const char* letter = op.kind->fields; *letter; letter++) {
-    if (*letter != 'v') touch(op, field++, share, *letter == 'w', list);
-  }
-}
-
-// Whether the op's sparse field is a buffer that stands for lists in this run.
-bool takes_lists(const Program& program, const Op& op, Team team) {
-  return team.lists && buffer_of(program, op, static_cast<size_t>(op.kind->sparse_field)).sparse;
-}
-
-// The samples of this step as lists, where the buffer is sparse and they are lists.
-SparseRows rows_of_buffer(const StepContext& c, int buffer) {
-  return c.buffer(buffer).sparse ? c.sparse : SparseRows();
-}
 
 // gather: source (0 inputs, 1 targets) -> output
 
@@ -93,11 +22,13 @@ void run_gather(const StepContext& c, const Op& op, Slice slice) {
   const DataView& data = *c.data;
   if (op.values[0] == 0) {
     if (holds_lists(rows_of_buffer(c, op.buffers[0]))) return;  // whoever reads the buffer takes the lists
-    c.kernels->gather(
-        {data.bytes, data.floats, c.sparse, c.order, c.pointer<float>(op.buffers[0]), c.rows, output.columns}, slice);
+    c.kernels->gather({data.bytes, data.floats, c.sparse, c.order, c.pointer<float>(op.buffers[0]), c.rows,
+                       output.columns, output.by_parts},
+                      slice);
   } else if (output.type == ElementType::kFloat32) {
-    c.kernels->gather(
-        {nullptr, data.targets, SparseRows(), c.order, c.pointer<float>(op.buffers[0]), c.rows, output.columns}, slice);
+    c.kernels->gather({nullptr, data.targets, SparseRows(), c.order, c.pointer<float>(op.buffers[0]), c.rows,
+                       output.columns, output.by_parts},
+                      slice);
   } else {
     int32_t* classes = c.pointer<int32_t>(op.buffers[0]);
     const Range rows = share(c.rows, 1, slice);
@@ -106,7 +37,8 @@ void run_gather(const StepContext& c, const Op& op, Slice slice) {
 }
 
 void accesses_gather(const Program& program, const Section&, const Op& op, Team team, Accesses* list) {
-  if (!takes_lists(program, op, team)) touch(op, 0, Share::kRows, true, list);
+  if (takes_lists(program, op, team)) return;
+  touch(op, 0, buffer_of(program, op, 0).by_parts ? Share::kParts : Share::kRows, true, list);
 }
 
 // matmul: a, b -> output; transposeA, transposeB
@@ -193,19 +125,13 @@ const char* check_activation_op(const Program& program, const Op& op) {
 }
 
 void run_activation(const StepContext& c, const Op& op, Slice slice) {
-  c.kernels->activation(
-      {c.pointer<float>(op.buffers[0]), c.pointer<float>(op.buffers[1]), c.rows_of(op.buffers[0]),
-       c.buffer(op.buffers[0]).columns, activation_of(op.values[0]), static_cast<float>(op.values[1])},
-      slice);
+  c.kernels->activation({c.pointer<float>(op.buffers[0]), c.pointer<float>(op.buffers[1]), c.rows_of(op.buffers[0]),
+                         c.buffer(op.buffers[0]).columns, activation_of(op.values[0]), static_cast<float>(op.values[1]),
+                         c.buffer(op.buffers[0]).by_parts},
+                        slice);
 }
 
 // activationBackward: reference, dOutput -> dInput; activation, negativeSlope
-
-const char* check_three_alike(const Program& program, const Op& op) {
-  const Buffer& first = buffer_of(program, op, 0);
-  const bool alike = same_shape(first, buffer_of(program, op, 1)) && same_shape(first, buffer_of(program, op, 2));
-  return alike ? nullptr : "shapes differ";
-}
 
 const char* check_activation_backward(const Program& program, const Op& op) {
   const char* wrong = check_three_alike(program, op);
@@ -216,7 +142,8 @@ void run_activation_backward(const StepContext& c, const Op& op, Slice slice) {
   c.kernels->activation_backward(
       {c.pointer<float>(op.buffers[0]), c.layout_of(op.buffers[0]), c.pointer<float>(op.buffers[1]),
        c.pointer<float>(op.buffers[2]), c.layout_of(op.buffers[1]), c.rows_of(op.buffers[0]),
-       c.buffer(op.buffers[0]).columns, activation_of(op.values[0]), static_cast<float>(op.values[1])},
+       c.buffer(op.buffers[0]).columns, activation_of(op.values[0]), static_cast<float>(op.values[1]),
+       c.buffer(op.buffers[0]).by_parts},
       slice);
 }
 
@@ -340,9 +267,7 @@ void touch_update(const Op& op, Share share, Accesses* list) {
 }
 
 void accesses_update(const Program& program, const Section&, const Op& op, Team team, Accesses* list) {
-  const Buffer& parameter = buffer_of(program, op, 0);
-  const bool laid_out = parameter.layout_parts == team.members;
-  touch_update(op, laid_out ? matrix_share(parameter.columns, team, Share::kWeightRows) : Share::kAll, list);
+  touch_update(op, update_share(buffer_of(program, op, 0), team), list);
 }
 
 // denseBackward: input, weights, dOutput -> dWeights?, dBias?, dInput?; update
@@ -415,9 +340,7 @@ size_t scratch_dense_backward(const Program& program, const Op& op) {
   return scratch_floats(rows > units ? rows : units);
 }
 
-}  // namespace
-
-const OpKind kOpKinds[] = {
+const OpKind kKinds[] = {
     {"gather", "vw", check_gather, run_gather, nullptr, true, 0, accesses_gather},
     {"matmul", "rrwvv", check_matmul, run_matmul, scratch_matmul, false, -1, nullptr},
     {"dense", "rrRwvv", check_dense, run_dense, scratch_dense, false, 0, accesses_dense},
@@ -434,6 +357,28 @@ const OpKind kOpKinds[] = {
     {"sgd", "urUvvvv", check_sgd, run_sgd, nullptr, false, -1, accesses_update},
     {"adam", "uruuvvvvvv", check_adam, run_adam, nullptr, false, -1, accesses_update},
 };
-const size_t kOpKindCount = sizeof(kOpKinds) / sizeof(kOpKinds[0]);
+
+}  // namespace
+
+const OpGroup kMatrixOps = {kKinds, sizeof(kKinds) / sizeof(kKinds[0])};
+
+namespace {
+
+const OpGroup* const kGroups[] = {&kMatrixOps,  &kElementwiseOps, &kConvolutionOps,
+                                  &kPoolingOps, &kBatchNormOps,   &kWeightOps};
+
+}  // namespace
+
+size_t op_kind_count() {
+  size_t count = 0;
+  for (const OpGroup* group : kGroups) count += group->count;
+  return count;
+}
+
+const OpKind& op_kind(size_t index) {
+  const OpGroup* const* group = kGroups;
+  for (; index >= (*group)->count; group++) index -= (*group)->count;
+  return (*group)->kinds[index];
+}
 
 }  // namespace mnist_train

@@ -53,6 +53,8 @@ enum class Share {
   kRows,        // rows of a batch
   kWeightRows,  // rows, in grains
   kColumns,
+  kParts,     // rows of a batch, in grains of kSamplesPerPart
+  kElements,  // elements of a row-major matrix, see share_elements()
 };
 
 struct Access {
@@ -84,10 +86,25 @@ struct OpKind {
   // What the members of a team touch; null: everybody may touch all of the op's buffers. Updates that a denseBackward
   // has absorbed are part of it.
   void (*accesses)(const Program& program, const Section& section, const Op& op, Team team, std::vector<Access>* list);
+  // Whether the op divides batches by parts, so that every other op had better do so with the same buffers.
+  bool by_parts = false;
 };
 
-extern const OpKind kOpKinds[];
-extern const size_t kOpKindCount;
+// Ops of one subject, a file each.
+struct OpGroup {
+  const OpKind* kinds;
+  size_t count;
+};
+extern const OpGroup kMatrixOps;       // ops.cc
+extern const OpGroup kConvolutionOps;  // ops_convolution.cc
+extern const OpGroup kElementwiseOps;  // ops_elementwise.cc
+extern const OpGroup kPoolingOps;      // ops_pooling.cc
+extern const OpGroup kBatchNormOps;    // ops_batch_norm.cc
+extern const OpGroup kWeightOps;       // ops_weights.cc
+
+// All of them; `index` counts through the groups.
+size_t op_kind_count();
+const OpKind& op_kind(size_t index);
 
 }  // namespace mnist_train
 

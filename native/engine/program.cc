@@ -106,7 +106,7 @@ bool check_access(Reader& reader, const Program& program, int index, SectionId s
 bool parse_op(Reader& reader, Program* program, SectionId section) {
   const double most_buffers = static_cast<double>(program->buffers.size()) - 1;
   Op op;
-  op.kind = &kOpKinds[reader.size("op", static_cast<double>(kOpKindCount - 1))];
+  op.kind = &op_kind(reader.size("op", static_cast<double>(op_kind_count() - 1)));
   op.barrier_before[0] = op.barrier_before[1] = true;
   op.weights_update = op.bias_update = kNoOp;
   op.absorbed = false;

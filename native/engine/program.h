@@ -24,13 +24,14 @@ struct Buffer {
   bool batched;             // rows is the section's capacity; a step uses its first rows
   bool sparse;              // may be held as lists of non-zeros
   size_t layout_parts = 0;  // see MatrixLayout; set by schedule()
+  bool by_parts = false;    // a batch that some op divides by parts; set by schedule()
   size_t elements() const { return rows * columns; }
 };
 
 struct OpKind;
 
-constexpr size_t kMaxOpBuffers = 6;
-constexpr size_t kMaxOpValues = 6;
+constexpr size_t kMaxOpBuffers = 10;
+constexpr size_t kMaxOpValues = 16;
 constexpr int kNoBuffer = -1;
 constexpr int kNoOp = -1;
 

@@ -3,20 +3,21 @@
 
 #include <algorithm>
 
-#include "ops.h"
+#include "op_fields.h"
 #include "program.h"
 
 namespace mnist_train {
 namespace {
 
 bool is_op(const Op& op, const char* name) { return strcmp(op.kind->name, name) == 0; }
-bool is_update(const Op& op) { return is_op(op, "sgd") || is_op(op, "adam"); }
+// Goes through a parameter, its gradient and its slots element by element.
+bool is_update(const Op& op) { return is_op(op, "sgd") || is_op(op, "adam") || is_op(op, "regularize"); }
 
 // Whether an op follows the weight layout for this buffer; every other op takes it to be row-major.
 bool follows_layout(const Op& op, size_t field) {
   if (is_op(op, "dense")) return field == 1 || field == 2;
   if (is_op(op, "denseBackward")) return field == 1 || field == 3 || field == 4;
-  return is_update(op);
+  return is_update(op) || is_op(op, "foldBatchNorm") || is_op(op, "maxNorm");
 }
 
 // Buffers that must be laid out alike: a weight matrix, its gradient and its slots.
@@ -43,16 +44,39 @@ class Groups {
   std::vector<bool> row_major_;
 };
 
+// Finds the batches that are divided by parts: those of ops that do so, and of elementwise ops on them.
+void mark_parts(Program* program, const Section& section) {
+  for (bool changed = true; changed;) {
+    changed = false;
+    for (const Op& op : section.ops) {
+      const auto batches = [&](const auto& visit) {
+        for (const int index : op.buffers) {
+          if (index == kNoBuffer) continue;
+          Buffer& buffer = program->buffers[static_cast<size_t>(index)];
+          if (buffer.batched) visit(&buffer);
+        }
+      };
+      bool by_parts = op.kind->by_parts;
+      if (op.kind->accesses == accesses_elementwise) batches([&](Buffer* b) { by_parts = by_parts || b->by_parts; });
+      if (!by_parts) continue;
+      batches([&](Buffer* b) {
+        changed = changed || !b->by_parts;
+        b->by_parts = true;
+      });
+    }
+  }
+}
+
 void lay_out_weights(Program* program, size_t members) {
   Groups groups(program->buffers.size());
   const auto visit = [&](const Op& op) {
-    const bool backward = is_op(op, "denseBackward"), update = is_update(op);
+    const bool backward = is_op(op, "denseBackward"), update = is_update(op), fold = is_op(op, "foldBatchNorm");
     for (size_t field = 0; field < kMaxOpBuffers; field++) {
       if (op.buffers[field] == kNoBuffer) continue;
       const size_t buffer = static_cast<size_t>(op.buffers[field]);
       if (!follows_layout(op, field)) groups.keep_row_major(buffer);
-      if ((update && field > 0) || (backward && field == 3)) {
-        groups.join(static_cast<size_t>(op.buffers[update ? 0 : 1]), buffer);
+      if ((update && field > 0) || (backward && field == 3) || (fold && field == 6)) {
+        groups.join(static_cast<size_t>(op.buffers[backward ? 1 : 0]), buffer);
       }
     }
   };
@@ -139,7 +163,7 @@ void place_barriers(const Program& program, Section* section, Team team) {
   for (size_t pass = 0; pass < 2 || changed; pass++) {
     changed = false;
     for (Access& access : since) {
-      if (access.share == Share::kRows) access.share = Share::kAll;
+      if (access.share == Share::kRows || access.share == Share::kParts) access.share = Share::kAll;
     }
     for (Op& op : section->ops) {
       if (op.absorbed) continue;
@@ -159,6 +183,7 @@ void place_barriers(const Program& program, Section* section, Team team) {
 }  // namespace
 
 void schedule(Program* program, size_t members) {
+  for (const Section& section : program->sections) mark_parts(program, section);
   lay_out_weights(program, members);
   lay_out_batches(program, members);
   for (Section& section : program->sections) {

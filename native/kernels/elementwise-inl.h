@@ -1,4 +1,4 @@
-// Kernels whose output elements are independent: activations and their gradients, gather.
+// Kernels whose output elements are independent: activations and their gradients, add, gather.
 #ifndef MNIST_TRAIN_KERNELS_ELEMENTWISE_INL_H_
 #define MNIST_TRAIN_KERNELS_ELEMENTWISE_INL_H_
 
@@ -14,8 +14,8 @@ namespace {
 // Calls visit(index, lanes) for the vectors of a part's share of a batch. Whole rows follow each other, so they are one
 // stretch.
 template <class Visit>
-inline void for_elements(size_t rows, size_t columns, Slice slice, const Visit& visit) {
-  const Block block = share_matrix(rows, columns, 1, slice);
+inline void for_elements(size_t rows, size_t columns, bool by_parts, Slice slice, const Visit& visit) {
+  const Block block = share_batch(rows, columns, by_parts, slice);
   const bool whole_rows = block.columns.size() == columns;
   const size_t stretches = whole_rows ? 1 : block.rows.size();
   const size_t length = whole_rows ? block.rows.size() * columns : block.columns.size();
@@ -26,9 +26,15 @@ inline void for_elements(size_t rows, size_t columns, Slice slice, const Visit& 
 }
 
 void activation(const ActivationArgs& args, Slice slice) {
-  for_elements(args.rows, args.columns, slice, [&](size_t i, size_t lanes) {
+  for_elements(args.rows, args.columns, args.by_parts, slice, [&](size_t i, size_t lanes) {
     const Vec x = load_lanes(args.input + i, lanes);
     store_lanes(args.output + i, activate(x, args.activation, args.negative_slope), lanes);
+  });
+}
+
+void add(const AddArgs& args, Slice slice) {
+  for_elements(args.rows, args.columns, args.by_parts, slice, [&](size_t i, size_t lanes) {
+    store_lanes(args.output + i, add(load_lanes(args.a + i, lanes), load_lanes(args.b + i, lanes)), lanes);
   });
 }
 
@@ -57,7 +63,7 @@ struct ActivationBackward {
 };
 
 void activation_backward(const ActivationBackwardArgs& args, Slice slice) {
-  const Block block = share_matrix(args.rows, args.columns, 1, slice);
+  const Block block = share_batch(args.rows, args.columns, args.by_parts, slice);
   const MatrixLayout& finer = args.layout.parts > 0 ? args.layout : args.reference_layout;
   for_columns(finer, block.columns, args.columns, [&](const Columns& c) {
     const Columns columns = columns_at(args.layout, c.column, c.width);
@@ -112,7 +118,7 @@ inline void fetch_sample(const GatherArgs& args, size_t sample) {
 }
 
 void gather(const GatherArgs& args, Slice slice) {
-  const Range rows = share(args.rows, 1, slice);
+  const Range rows = share(args.rows, args.by_parts ? kSamplesPerPart : 1, slice);
   for (size_t row = rows.begin; row < rows.end; row++) {
     float* output = args.output + row * args.columns;
     if (holds_lists(args.sparse)) {

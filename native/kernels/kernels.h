@@ -20,6 +20,11 @@ struct Slice {
   float* scratch;  // this part's own memory, of the size that scratch_floats() gave
 };
 
+// Sums over samples that are not divided by outputs are made in parts of so many: SAMPLES_PER_PART in
+// src/program/ops.ts. Images are divided among threads by whole parts.
+constexpr size_t kSamplesPerPart = 16;
+constexpr size_t parts_of(size_t samples) { return (samples + kSamplesPerPart - 1) / kSamplesPerPart; }
+
 // A product of `columns` columns may keep its right factor in panels. kPanelDepth rows of one take a quarter of a 1 MB
 // second-level cache.
 constexpr size_t kPanelColumns = 64;
@@ -141,12 +146,14 @@ struct DenseBackwardArgs {
   Update weights_update, bias_update;
 };
 
+// With by_parts, here and below, threads divide the batch by parts of samples: see partition.h.
 struct ActivationArgs {
   const float* input;
   float* output;
   size_t rows, columns;
   Activation activation;
   float negative_slope;
+  bool by_parts;
 };
 
 // d_input may be d_output; `layout` is that of both.
@@ -159,6 +166,7 @@ struct ActivationBackwardArgs {
   size_t rows, columns;
   Activation activation;
   float negative_slope;
+  bool by_parts;
 };
 
 struct SoftmaxArgs {
@@ -207,6 +215,7 @@ struct GatherArgs {
   const uint32_t* order;
   float* output;
   size_t rows, columns;
+  bool by_parts;
 };
 
 // Makes lists of samples [rows, columns], pixels from bytes or values from floats; the other source is null.
@@ -217,6 +226,187 @@ struct RowListsArgs {
   Pixel* pixels;
   NonZero* values;
   size_t* starts;  // [rows + 1]
+};
+
+// Which windows of images an op looks at: see Windows in src/program/ops.ts. Every window has a tap inside the image.
+struct Windows {
+  size_t input_height, input_width, channels, kernel_height, kernel_width, stride_y, stride_x, pad_top, pad_left,
+      output_height, output_width;
+};
+
+// output[rows, positions, filters] = activation(windows of input[rows, image] * weights[taps, filters] +
+// bias[filters]); bias may be null. With a pool, output and winners (which may be null) are of pools, and the
+// activation is linear or a rectifier.
+struct Conv2dArgs {
+  const float* input;
+  const float* weights;
+  const float* bias;
+  float* output;
+  int32_t* winners;
+  size_t rows;
+  Windows windows;
+  size_t filters;
+  Activation activation;
+  float negative_slope;
+  bool pool;
+};
+
+// d_weight_parts, d_bias_parts and d_input may be null; with winners, d_output is of pools.
+struct Conv2dBackwardArgs {
+  const float* input;
+  const float* weights;
+  const float* d_output;
+  const int32_t* winners;
+  float* d_weight_parts;
+  float* d_bias_parts;
+  float* d_input;
+  size_t rows;
+  Windows windows;
+  size_t filters;
+};
+
+// output[layout] = the sum of parts[count, layout], row-major
+struct SumPartsArgs {
+  const float* parts;
+  float* output;
+  MatrixLayout layout;
+  size_t count;
+};
+
+// Pooling of images, channels last. `winners` may be null forward; backward, what names no tap of its window inside the
+// image is ignored.
+struct MaxPool2dArgs {
+  const float* input;
+  float* output;
+  int32_t* winners;
+  Windows windows;
+  size_t rows;
+};
+
+struct MaxPool2dBackwardArgs {
+  const float* d_output;
+  const int32_t* winners;
+  float* d_input;
+  Windows windows;
+  size_t rows;
+};
+
+struct AveragePool2dArgs {
+  const float* input;
+  float* output;
+  Windows windows;
+  size_t rows;
+};
+
+struct AveragePool2dBackwardArgs {
+  const float* d_output;
+  float* d_input;
+  Windows windows;
+  size_t rows;
+};
+
+// Row i is sample order[i] of the data. An element is kept where the upper 24 bits of its random word are at least
+// `threshold`. output may be input.
+struct DropoutArgs {
+  const float* input;
+  float* output;
+  const uint32_t* order;
+  size_t rows, columns;
+  uint32_t threshold;  // at most 2^24
+  float scale;
+  uint32_t seed_low, seed_high, purpose, epoch;
+  bool by_parts;
+};
+
+// output may be a or b.
+struct AddArgs {
+  const float* a;
+  const float* b;
+  float* output;
+  size_t rows, columns;
+  bool by_parts;
+};
+
+// What turns a channel's values into normalized, scaled and shifted ones; gamma and beta may be null.
+struct Normalization {
+  const float* mean;
+  const float* variance;
+  const float* gamma;
+  const float* beta;
+  size_t channels;
+  float epsilon;
+};
+
+// In the batches below a sample's row is [positions, channels].
+
+// parts[part] = the channels' means and then their sums of squared deviations, over the part's samples.
+struct ChannelMomentsArgs {
+  const float* input;
+  float* parts;
+  size_t rows, positions, channels;
+};
+
+// The first part of the slice does it all.
+struct BatchNormStatisticsArgs {
+  const float* parts;
+  float* mean;
+  float* variance;
+  float* moving_mean;
+  float* moving_variance;
+  size_t rows, positions, channels;
+  float momentum, one_minus_momentum;
+};
+
+struct BatchNormArgs {
+  const float* input;
+  float* output;
+  Normalization normalization;
+  size_t rows, positions;
+};
+
+// d_gamma_parts, d_beta_parts: [parts, channels].
+struct BatchNormSumsArgs {
+  const float* input;
+  const float* d_output;
+  float* d_gamma_parts;
+  float* d_beta_parts;
+  Normalization normalization;
+  size_t rows, positions;
+};
+
+// d_input may be d_output.
+struct BatchNormBackwardArgs {
+  const float* input;
+  const float* d_output;
+  const float* d_gamma;
+  const float* d_beta;
+  float* d_input;
+  Normalization normalization;
+  size_t rows, positions;
+};
+
+// Columns are channels. `layout` is that of both weights; bias may be null.
+struct FoldBatchNormArgs {
+  const float* weights;
+  const float* bias;
+  float* folded_weights;
+  float* folded_bias;
+  MatrixLayout layout;
+  Normalization normalization;
+};
+
+// gradient += two_l2 * parameter + l1 * sign(parameter); `layout` is that of both.
+struct RegularizeArgs {
+  const float* parameter;
+  float* gradient;
+  MatrixLayout layout;
+  float l1, two_l2;
+};
+
+struct MaxNormArgs {
+  float* parameter;
+  MatrixLayout layout;
+  float max_value;
 };
 
 struct KernelTable {
@@ -235,12 +425,34 @@ struct KernelTable {
   void (*gather)(const GatherArgs&, Slice);
   void (*row_lists)(const RowListsArgs&);
   size_t (*non_zeros)(const uint8_t* bytes, const float* floats, size_t count);  // of one of them; the other is null
-  double (*multiply_adds)(size_t rounds, float* sums);                           // see peak-inl.h
+  void (*conv2d)(const Conv2dArgs&, Slice);
+  void (*conv2d_backward)(const Conv2dBackwardArgs&, Slice);
+  void (*sum_parts)(const SumPartsArgs&, Slice);
+  double (*multiply_adds)(size_t rounds, float* sums);  // see peak-inl.h
+  void (*max_pool2d)(const MaxPool2dArgs&, Slice);
+  void (*max_pool2d_backward)(const MaxPool2dBackwardArgs&, Slice);
+  void (*average_pool2d)(const AveragePool2dArgs&, Slice);
+  void (*average_pool2d_backward)(const AveragePool2dBackwardArgs&, Slice);
+  void (*dropout)(const DropoutArgs&, Slice);
+  void (*add)(const AddArgs&, Slice);
+  void (*channel_moments)(const ChannelMomentsArgs&, Slice);
+  void (*batch_norm_statistics)(const BatchNormStatisticsArgs&, Slice);
+  void (*batch_norm)(const BatchNormArgs&, Slice);
+  void (*batch_norm_sums)(const BatchNormSumsArgs&, Slice);
+  void (*batch_norm_backward)(const BatchNormBackwardArgs&, Slice);
+  void (*fold_batch_norm)(const FoldBatchNormArgs&, Slice);
+  void (*regularize)(const RegularizeArgs&, Slice);
+  void (*max_norm)(const MaxNormArgs&, Slice);
 };
 
 // The floats of scratch memory that a part needs for matrix products of this depth: one panel of b, or of a block of
 // its depth when it is deeper.
 constexpr size_t scratch_floats(size_t depth) { return (depth < kPanelDepth ? depth : kPanelDepth) * kPanelColumns; }
+
+// The same for batch normalization: up to five patterns of its channels (see batch-norm-inl.h), each with the lanes of
+// the widest vector more.
+constexpr size_t kMostLanes = 16;
+constexpr size_t batch_norm_scratch_floats(size_t channels) { return 5 * (channels + kMostLanes); }
 
 }  // namespace mnist_train
 

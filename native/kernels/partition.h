@@ -4,7 +4,8 @@
 //
 // Matrices are divided by columns where every part gets sixteen or more, else by rows; columns and rows of weights come
 // in grains of sixteen, rows of a batch one by one. So the ops of a layer agree on who has which unit, and a thread can
-// go on from one op to the next without waiting for the others.
+// go on from one op to the next without waiting for the others. Images are divided by samples, in grains of
+// kSamplesPerPart: a thread takes its images through all layers.
 #ifndef MNIST_TRAIN_KERNELS_PARTITION_H_
 #define MNIST_TRAIN_KERNELS_PARTITION_H_
 
@@ -44,6 +45,15 @@ static inline bool divides_columns(size_t columns, size_t parts) { return column
 static inline Block share_matrix(size_t rows, size_t columns, size_t row_grain, const Slice& slice) {
   if (divides_columns(columns, slice.parts)) return {{0, rows}, share(columns, kGrain, slice)};
   return {share(rows, row_grain, slice), {0, columns}};
+}
+
+// A part's share of the samples of images and of what is summed over them.
+static inline Range share_samples(size_t rows, const Slice& slice) { return share(rows, kSamplesPerPart, slice); }
+
+// A part's share of a batch that elements are independent in.
+static inline Block share_batch(size_t rows, size_t columns, bool by_parts, const Slice& slice) {
+  if (by_parts) return {share_samples(rows, slice), {0, columns}};
+  return share_matrix(rows, columns, 1, slice);
 }
 
 // Columns of a weight matrix that lie side by side in memory: element [row, column + j] is at

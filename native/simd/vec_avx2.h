@@ -15,12 +15,15 @@ namespace {
 
 using Vec = __m256;
 using Mask = __m256;
+using Words = __m256i;
 constexpr size_t kLanes = 8;
 constexpr int kTileVecs = 3;
 constexpr int kTileRows[kTileVecs] = {12, 6, 4};
 constexpr size_t kPackRows = 64;
 constexpr int kSparseRows = 3;
 constexpr int kGradientVecs = 8;
+constexpr int kConvAccumulators = 12;
+constexpr int kConvVecs = 3;
 
 // A window into these words is a lane mask: -1 for the first lanes, 0 for the others.
 const int32_t kLaneWindow[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
@@ -73,6 +76,7 @@ inline Mask less(Vec a, Vec b) { return _mm256_cmp_ps(a, b, _CMP_LT_OQ); }
 inline Mask less_equal(Vec a, Vec b) { return _mm256_cmp_ps(a, b, _CMP_LE_OQ); }
 inline Mask not_equal(Vec a, Vec b) { return _mm256_cmp_ps(a, b, _CMP_NEQ_UQ); }
 inline size_t count(Mask mask) { return static_cast<size_t>(__builtin_popcount(_mm256_movemask_ps(mask))); }
+inline uint32_t lane_bits(Mask mask) { return static_cast<uint32_t>(_mm256_movemask_ps(mask)); }
 
 // For each of the 256 masks, which lane moves to each place: eight bytes a word.
 struct CompressTable {
@@ -89,7 +93,7 @@ struct CompressTable {
 constexpr CompressTable kCompressTable;
 
 inline Vec compress(Vec a, Mask mask) {
-  const uint64_t lanes = kCompressTable.lanes[_mm256_movemask_ps(mask)];
+  const uint64_t lanes = kCompressTable.lanes[lane_bits(mask)];
   const __m256i permutation = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(static_cast<long long>(lanes)));
   return _mm256_permutevar8x32_ps(a, permutation);
 }
@@ -112,6 +116,19 @@ inline Vec times_power_of_two(Vec a, Vec n) {
   const __m256i exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
   return _mm256_mul_ps(a, _mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23)));
 }
+
+inline Words words_of(uint32_t x) { return _mm256_set1_epi32(static_cast<int>(x)); }
+inline Words words_from(uint32_t first) { return _mm256_castps_si256(index_bits(first)); }
+inline Words exclusive_or(Words a, Words b) { return _mm256_xor_si256(a, b); }
+inline void multiply_words(Words a, uint32_t b, Words* low, Words* high) {
+  const __m256i factor = words_of(b);
+  const __m256i even = _mm256_mul_epu32(a, factor), odd = _mm256_mul_epu32(_mm256_srli_epi64(a, 32), factor);
+  *low = _mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xaa);
+  *high = _mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xaa);
+}
+inline Words bits_of(Vec a) { return _mm256_castps_si256(a); }
+inline Vec numbers_of(Words a) { return _mm256_cvtepi32_ps(a); }
+inline Vec upper_24_bits(Words a) { return _mm256_cvtepi32_ps(_mm256_srli_epi32(a, 8)); }
 
 }  // namespace
 }  // namespace avx2

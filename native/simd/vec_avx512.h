@@ -18,6 +18,7 @@ namespace {
 
 using Vec = __m512;
 using Mask = __mmask16;
+using Words = __m512i;  // a uint32_t per lane
 constexpr size_t kLanes = 16;
 // Rows of a matrix tile by the number of its column vectors: kTileVecs * rows accumulators, plus the vectors of b and
 // one broadcast, stay within the registers.
@@ -29,6 +30,9 @@ constexpr size_t kPackRows = 384;
 // the gradient takes at once.
 constexpr int kSparseRows = 6;
 constexpr int kGradientVecs = 4;
+// Accumulators of a tile of a convolution, and the most vectors of filters in it.
+constexpr int kConvAccumulators = 24;
+constexpr int kConvVecs = 4;
 
 inline Mask first_lanes(size_t count) { return static_cast<Mask>((1u << count) - 1u); }
 
@@ -83,6 +87,8 @@ inline Mask less_equal(Vec a, Vec b) { return _mm512_cmp_ps_mask(a, b, _CMP_LE_O
 // True where they differ or one is NaN.
 inline Mask not_equal(Vec a, Vec b) { return _mm512_cmp_ps_mask(a, b, _CMP_NEQ_UQ); }
 inline size_t count(Mask mask) { return static_cast<size_t>(__builtin_popcount(mask)); }
+// A bit per lane.
+inline uint32_t lane_bits(Mask mask) { return static_cast<uint32_t>(mask); }
 // The lanes where the mask is set, moved to the front; the other lanes are unspecified.
 inline Vec compress(Vec a, Mask mask) { return _mm512_maskz_compress_ps(mask, a); }
 // The integers first, first + 1, ... as the bits of the lanes.
@@ -111,6 +117,23 @@ inline Vec times_power_of_two(Vec a, Vec n) {
   const __m512i exponent = _mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127));
   return _mm512_mul_ps(a, _mm512_castsi512_ps(_mm512_slli_epi32(exponent, 23)));
 }
+
+inline Words words_of(uint32_t x) { return _mm512_set1_epi32(static_cast<int>(x)); }
+// first, first + 1, ...
+inline Words words_from(uint32_t first) { return _mm512_castps_si512(index_bits(first)); }
+inline Words exclusive_or(Words a, Words b) { return _mm512_xor_si512(a, b); }
+// The lower and the upper half of each 64-bit product.
+inline void multiply_words(Words a, uint32_t b, Words* low, Words* high) {
+  const __m512i factor = words_of(b);
+  const __m512i even = _mm512_mul_epu32(a, factor), odd = _mm512_mul_epu32(_mm512_srli_epi64(a, 32), factor);
+  *low = _mm512_mask_blend_epi32(0xaaaa, even, _mm512_slli_epi64(odd, 32));
+  *high = _mm512_mask_blend_epi32(0xaaaa, _mm512_srli_epi64(even, 32), odd);
+}
+// The bits of a vector as words, and words as signed whole numbers.
+inline Words bits_of(Vec a) { return _mm512_castps_si512(a); }
+inline Vec numbers_of(Words a) { return _mm512_cvtepi32_ps(a); }
+// The upper 24 bits of each word, as a whole number.
+inline Vec upper_24_bits(Words a) { return _mm512_cvtepi32_ps(_mm512_srli_epi32(a, 8)); }
 
 }  // namespace
 }  // namespace avx512

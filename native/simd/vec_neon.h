@@ -15,12 +15,15 @@ namespace {
 
 using Vec = float32x4_t;
 using Mask = uint32x4_t;
+using Words = uint32x4_t;
 constexpr size_t kLanes = 4;
 constexpr int kTileVecs = 4;
 constexpr int kTileRows[kTileVecs] = {14, 12, 8, 6};
 constexpr size_t kPackRows = 64;
 constexpr int kSparseRows = 4;
 constexpr int kGradientVecs = 8;
+constexpr int kConvAccumulators = 24;
+constexpr int kConvVecs = 4;
 
 inline void prefetch(const char* p) { __builtin_prefetch(p); }
 inline void prefetch_second_level(const char* p) { __builtin_prefetch(p, 0, 2); }
@@ -67,6 +70,10 @@ inline Mask less(Vec a, Vec b) { return vcltq_f32(a, b); }
 inline Mask less_equal(Vec a, Vec b) { return vcleq_f32(a, b); }
 inline Mask not_equal(Vec a, Vec b) { return vmvnq_u32(vceqq_f32(a, b)); }
 inline size_t count(Mask mask) { return vaddvq_u32(vshrq_n_u32(mask, 31)); }
+inline uint32_t lane_bits(Mask mask) {
+  const uint32_t weights[4] = {1, 2, 4, 8};
+  return vaddvq_u32(vandq_u32(mask, vld1q_u32(weights)));
+}
 
 // For each of the 16 masks, which lane moves to each place: four bytes a word.
 struct CompressTable {
@@ -83,8 +90,7 @@ struct CompressTable {
 constexpr CompressTable kCompressTable;
 
 inline Vec compress(Vec a, Mask mask) {
-  const uint32_t weights[4] = {1, 2, 4, 8};
-  const uint32_t lanes = kCompressTable.lanes[vaddvq_u32(vandq_u32(mask, vld1q_u32(weights)))];
+  const uint32_t lanes = kCompressTable.lanes[lane_bits(mask)];
   float source[4], moved[4];
   vst1q_f32(source, a);
   for (int place = 0; place < 4; place++) moved[place] = source[(lanes >> (8 * place)) & 3];
@@ -108,6 +114,19 @@ inline Vec times_power_of_two(Vec a, Vec n) {
   const int32x4_t exponent = vaddq_s32(vcvtnq_s32_f32(n), vdupq_n_s32(127));
   return vmulq_f32(a, vreinterpretq_f32_s32(vshlq_n_s32(exponent, 23)));
 }
+
+inline Words words_of(uint32_t x) { return vdupq_n_u32(x); }
+inline Words words_from(uint32_t first) { return vreinterpretq_u32_f32(index_bits(first)); }
+inline Words exclusive_or(Words a, Words b) { return veorq_u32(a, b); }
+inline void multiply_words(Words a, uint32_t b, Words* low, Words* high) {
+  const uint32x4_t first = vreinterpretq_u32_u64(vmull_n_u32(vget_low_u32(a), b));
+  const uint32x4_t second = vreinterpretq_u32_u64(vmull_n_u32(vget_high_u32(a), b));
+  *low = vuzp1q_u32(first, second);
+  *high = vuzp2q_u32(first, second);
+}
+inline Words bits_of(Vec a) { return vreinterpretq_u32_f32(a); }
+inline Vec numbers_of(Words a) { return vcvtq_f32_s32(vreinterpretq_s32_u32(a)); }
+inline Vec upper_24_bits(Words a) { return vcvtq_f32_u32(vshrq_n_u32(a, 8)); }
 
 }  // namespace
 }  // namespace neon

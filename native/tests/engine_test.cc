@@ -20,8 +20,8 @@ namespace {
 constexpr size_t kInputs = 20, kUnits = 33, kCapacity = 8, kSamples = 101;
 
 double code_of(const char* name) {
-  for (size_t i = 0; i < kOpKindCount; i++) {
-    if (strcmp(kOpKinds[i].name, name) == 0) return static_cast<double>(i);
+  for (size_t i = 0; i < op_kind_count(); i++) {
+    if (strcmp(op_kind(i).name, name) == 0) return static_cast<double>(i);
   }
   return -1;
 }

@@ -6,35 +6,11 @@
 
 #include "../kernels/partition.h"
 #include "../targets/dispatch.h"
-#include "check.h"
+#include "kernels_check.h"
 
 namespace mnist_train {
 namespace test {
 namespace {
-
-constexpr float kSentinel = 12345.0f;
-
-std::string name_of(const KernelTable& k, const char* what, size_t m, size_t n, size_t depth, size_t parts) {
-  return std::string(k.isa) + " " + what + " " + std::to_string(m) + "x" + std::to_string(n) + "x" +
-         std::to_string(depth) + " in " + std::to_string(parts);
-}
-
-// An output with sentinels behind it.
-std::vector<float> output_of(size_t size) { return std::vector<float>(size + 16, kSentinel); }
-
-bool sentinels_intact(const std::vector<float>& output) {
-  for (size_t i = output.size() - 16; i < output.size(); i++) {
-    if (output[i] != kSentinel) return false;
-  }
-  return true;
-}
-
-template <class Args>
-void run_parts(void (*kernel)(const Args&, Slice), const Args& args, size_t parts, size_t depth) {
-  // NaN shows the use of scratch memory that nobody wrote.
-  std::vector<float> scratch(scratch_floats(depth), NAN);
-  for (size_t part = 0; part < parts; part++) kernel(args, {part, parts, scratch.data()});
-}
 
 std::vector<float> reference_matmul(const MatmulArgs& args) {
   std::vector<float> c = output_of(args.m * args.n);
@@ -280,7 +256,8 @@ void test_gather(const KernelTable& kernels) {
     std::vector<uint32_t> order(rows);
     for (size_t i = 0; i < rows; i++) order[i] = static_cast<uint32_t>(rows - 1 - i);
     std::vector<float> output = output_of(rows * columns);
-    run_parts(kernels.gather, {bytes.data(), nullptr, SparseRows(), order.data(), output.data(), rows, columns}, 3, 1);
+    run_parts(kernels.gather, {bytes.data(), nullptr, SparseRows(), order.data(), output.data(), rows, columns, false},
+              3, 1);
     for (size_t i = 0; i < rows; i++) {
       for (size_t j = 0; j < columns; j++) {
         const float wanted = static_cast<float>(order[i] * columns + j) / 255.0f;
@@ -292,7 +269,8 @@ void test_gather(const KernelTable& kernels) {
     Lists lists(kernels, bytes.data(), nullptr, rows, columns);
     lists.sparse.order = order.data();
     std::vector<float> from_lists = output_of(rows * columns);
-    run_parts(kernels.gather, {nullptr, nullptr, lists.sparse, order.data(), from_lists.data(), rows, columns}, 3, 1);
+    run_parts(kernels.gather, {nullptr, nullptr, lists.sparse, order.data(), from_lists.data(), rows, columns, false},
+              3, 1);
     CHECK_MESSAGE(same_bits(from_lists, output), std::string(kernels.isa) + " gather from lists");
     CHECK(kernels.non_zeros(bytes.data(), nullptr, 256) == 255);
   }
@@ -310,11 +288,19 @@ Elementwise run_elementwise(const KernelTable& kernels, size_t count, size_t par
   for (float& value : x) value = value * 12.0f;
   for (int a = 0; a < static_cast<int>(Activation::kCount); a++) {
     std::vector<float> y = output_of(count), dx = output_of(count);
-    run_parts(kernels.activation, {x.data(), y.data(), 1, count, static_cast<Activation>(a), 0.1f}, parts, 1);
-    run_parts(
-        kernels.activation_backward,
-        {y.data(), {1, count, 0}, dy.data(), dx.data(), {1, count, 0}, 1, count, static_cast<Activation>(a), 0.1f},
-        parts, 1);
+    run_parts(kernels.activation, {x.data(), y.data(), 1, count, static_cast<Activation>(a), 0.1f, false}, parts, 1);
+    run_parts(kernels.activation_backward,
+              {y.data(),
+               {1, count, 0},
+               dy.data(),
+               dx.data(),
+               {1, count, 0},
+               1,
+               count,
+               static_cast<Activation>(a),
+               0.1f,
+               false},
+              parts, 1);
     CHECK(sentinels_intact(y) && sentinels_intact(dx));
     result.outputs[0].insert(result.outputs[0].end(), y.begin(), y.end());
     result.outputs[0].insert(result.outputs[0].end(), dx.begin(), dx.end());
@@ -363,17 +349,17 @@ void test_elementwise(const KernelTable& kernels, const KernelTable& other) {
 void test_accuracy(const KernelTable& kernels) {
   for (float x = -20.0f; x <= 20.0f; x += 0.0371f) {
     float y = 0;
-    kernels.activation({&x, &y, 1, 1, Activation::kSigmoid, 0}, {0, 1, nullptr});
+    kernels.activation({&x, &y, 1, 1, Activation::kSigmoid, 0, false}, {0, 1, nullptr});
     CHECK(fabs(y - 1.0 / (1.0 + exp(-static_cast<double>(x)))) <= 2e-7);
-    kernels.activation({&x, &y, 1, 1, Activation::kTanh, 0}, {0, 1, nullptr});
+    kernels.activation({&x, &y, 1, 1, Activation::kTanh, 0, false}, {0, 1, nullptr});
     CHECK(fabs(y - tanh(static_cast<double>(x))) <= 2e-7);
-    kernels.activation({&x, &y, 1, 1, Activation::kGelu, 0}, {0, 1, nullptr});
+    kernels.activation({&x, &y, 1, 1, Activation::kGelu, 0, false}, {0, 1, nullptr});
     const double gelu = x * 0.5 * (1.0 + erf(x / sqrt(2.0)));
     CHECK(fabs(y - gelu) <= 3e-7 * (1.0 + fabs(x)));
   }
   const float nan = NAN;
   float y = 0;
-  kernels.activation({&nan, &y, 1, 1, Activation::kRelu, 0}, {0, 1, nullptr});
+  kernels.activation({&nan, &y, 1, 1, Activation::kRelu, 0, false}, {0, 1, nullptr});
   CHECK(isnan(y));
 }
 

@@ -11,10 +11,10 @@ namespace test {
 namespace {
 
 size_t code_of(const char* name) {
-  for (size_t i = 0; i < kOpKindCount; i++) {
-    if (strcmp(kOpKinds[i].name, name) == 0) return i;
+  for (size_t i = 0; i < op_kind_count(); i++) {
+    if (strcmp(op_kind(i).name, name) == 0) return i;
   }
-  return kOpKindCount;
+  return op_kind_count();
 }
 
 // y = relu(x * w + b) over four samples of three values, two units, in an infer section.

@@ -30,8 +30,8 @@ export interface Run {
   data: BoundData;
   order: Uint32Array;
   batchSize: number;
-  /** A row per step; null for zeros (evaluation uses none). */
-  scalars: Float32Array | null;
+  /** Makes a row per step of what the program's scalars are; null for zeros (evaluation uses none). */
+  scalars: ((names: readonly string[]) => Float32Array) | null;
   options: RunOptions;
 }
 
@@ -139,8 +139,9 @@ export class Engine {
       return { steps: 0, samples: 0, lossSum: 0, correct: 0, metrics: new Float64Array(0), aborted: true };
     }
     const open = this.#ensure({ ...INFERENCE, [section]: batchSize });
+    const names = open.program.scalars;
     const steps = Math.ceil(order.length / batchSize);
-    const plan = { batchSize, scalars: scalars ?? new Float32Array(steps * open.program.scalars.length) };
+    const plan = { batchSize, scalars: scalars?.(names) ?? new Float32Array(steps * names.length) };
     const { controller, unlink } = linkedController(options.signal, this.#disposal.signal);
     const runOptions = { ...options, signal: controller.signal };
     this.#running = true;

@@ -10,6 +10,7 @@ import type { Engine } from './engine.js';
 import { evaluate, indices, meansOf } from './evaluate.js';
 import { type FitOptions, type FitPlan, planFit } from './fit-plan.js';
 import { type EpochResult, type History, makeHistory } from './history.js';
+import { EPOCH } from './lower.js';
 import type { LabelledSamples } from './samples.js';
 import type { Stack } from './stack.js';
 
@@ -122,7 +123,7 @@ async function trainEpoch(
 ): Promise<{ result: EpochResult; interrupted: boolean }> {
   const { batchSize } = plan;
   const epoch = epochs.done + 1;
-  const scalars = scalarRows(training, plan, place * plan.steps);
+  const scalars = (names: readonly string[]) => scalarRows(names, training, plan, place * plan.steps, epoch);
   const watched = watch(plan.signal, plan.onProgress && reporter(plan, training.loss, epoch, last));
   // The clock starts with the turn: waiting for somebody's evaluation is not training time.
   const { run, seconds } = await engine.inTurn(async () => {
@@ -144,15 +145,26 @@ async function trainEpoch(
   return { result: { epoch, ...meansOf(run, training.loss), seconds }, interrupted: run.aborted };
 }
 
-/** What the host supplies to every step of an epoch, a row each. */
-function scalarRows({ optimizer, state }: Training, plan: FitPlan, firstStep: number): Float32Array {
-  const columns = optimizer.scalarNames.length;
+/** What the host supplies to every step of an epoch, a row each, in the order of the program's `names`. */
+function scalarRows(
+  names: readonly string[],
+  { optimizer, state }: Training,
+  plan: FitPlan,
+  firstStep: number,
+  epoch: number,
+): Float32Array {
+  const columns = names.length;
   const rows = new Float32Array(plan.steps * columns);
   const steps = plan.epochs * plan.steps;
+  const places = optimizer.scalarNames.map((name) => names.lastIndexOf(name));
+  const epochPlace = names.indexOf(EPOCH);
   for (let step = 0, current = state; step < plan.steps; step++) {
     const rate = scheduleAt(optimizer.learningRate, current.step, { step: firstStep + step, steps });
     current = optimizer.advance(current);
-    rows.set(optimizer.scalarsAt(current, rate), step * columns);
+    if (epochPlace >= 0) rows[step * columns + epochPlace] = epoch;
+    optimizer.scalarsAt(current, rate).forEach((value, index) => {
+      rows[step * columns + places[index]] = value;
+    });
   }
   return rows;
 }

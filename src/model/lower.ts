@@ -1,11 +1,13 @@
-import type { LoweredLayer } from '../layers/layer.js';
+import { lowerChain } from '../layers/chain.js';
+import type { LoweredLayer, SectionContext } from '../layers/layer.js';
 import type { Loss } from '../losses/loss.js';
 import type { Optimizer } from '../optimizers/optimizer.js';
 import { ProgramBuilder } from '../program/builder.js';
+import { foldLayers } from '../program/fold.js';
 import { fuseProgram } from '../program/fuse.js';
 import type { BufferName } from '../program/ops.js';
 import type { Program, SectionName } from '../program/program.js';
-import type { Stack } from './stack.js';
+import type { Parameter, Stack } from './stack.js';
 
 /** The most samples in one step of each section; 0 leaves training or evaluation out. */
 export interface Capacities {
@@ -14,28 +16,34 @@ export interface Capacities {
   infer: number;
 }
 
+/** The scalar of programs that drop values: the running epoch, counted from 1. */
+export const EPOCH = 'epoch';
+
 /**
  * Makes a model flat. Sections: `train` = gather inputs and targets, forward, loss, backward, updates; `evaluate` =
  * gather, forward, loss; `infer` = forward alone.
  *
  * Buffers: parameters `0.weight`, `0.bias`, ... by the layer's index; slots behind them (`0.weight.velocity`); in a
  * section `train/inputs`, `train/targets`, `train/0.output`, `train/0.dInput`, `train/loss.dOutput` and the gradients
- * `train/0.weight.gradient`.
+ * `train/0.weight.gradient`, of convolutions after their parts `train/0.weight.gradientParts`.
+ *
+ * `seed` is the model's, for what layers draw at random.
  */
 export function lowerModel(
   stack: Stack,
   training: { loss: Loss; optimizer: Optimizer } | null,
   capacities: Capacities,
+  seed = 0,
 ): Program {
   const builder = new ProgramBuilder();
   for (const { name, spec } of stack.parameters) builder.persistent(name, 'parameter', spec.shape);
   if (training && capacities.train > 0)
-    lowerTraining(builder, stack, training.loss, training.optimizer, capacities.train);
-  if (training && capacities.evaluate > 0) lowerEvaluation(builder, stack, training.loss, capacities.evaluate);
+    lowerTraining(builder, stack, training.loss, training.optimizer, capacities.train, seed);
+  if (training && capacities.evaluate > 0) lowerEvaluation(builder, stack, training.loss, capacities.evaluate, seed);
   builder.section('infer', capacities.infer);
   const input = builder.batched('inputs', stack.inputShape, 'input');
-  builder.endpoints(input, forward(builder, stack, input, 'infer', false).output);
-  return fuseProgram(builder.build());
+  builder.endpoints(input, forward(builder, stack, input, new Shared(builder, 'infer', seed), false).output);
+  return fuseProgram(foldLayers(builder.build()));
 }
 
 function lowerTraining(
@@ -44,23 +52,36 @@ function lowerTraining(
   loss: Loss,
   optimizer: Optimizer,
   capacity: number,
+  seed: number,
 ): void {
   builder.section('train', capacity);
   const { input, targets } = gather(builder, stack, loss);
-  const { output, layers } = forward(builder, stack, input, 'train', loss.includesSoftmax);
-  let gradient = loss.lower(builder, output, targets, stack.outputSize, true);
-  for (const layer of layers.toReversed()) {
-    if (gradient === null) break;
-    gradient = layer.backward(gradient);
-  }
-  const scalars = optimizer.scalarNames.map((name) => builder.scalar(name));
-  for (const { name } of stack.parameters) optimizer.lower(builder, name, gradientOf(name), scalars);
+  const shared = new Shared(builder, 'train', seed);
+  const { output, backward } = forward(builder, stack, input, shared, loss.includesSoftmax);
+  const dOutput = loss.lower(builder, output, targets, stack.outputSize, true);
+  if (dOutput !== null) backward(dOutput, false);
+  shared.addUp();
+  lowerUpdates(builder, stack.parameters, optimizer);
 }
 
-function lowerEvaluation(builder: ProgramBuilder, stack: Stack, loss: Loss, capacity: number): void {
+/** Penalties join the gradients that the optimizer takes; constraints act on what it made of the weights. */
+function lowerUpdates(builder: ProgramBuilder, parameters: readonly Parameter[], optimizer: Optimizer): void {
+  const trainable = parameters.filter(({ spec }) => spec.trainable);
+  for (const { name: parameter, spec } of trainable) {
+    const { l1 = 0, l2 = 0 } = spec.regularizer ?? {};
+    if (l1 > 0 || l2 > 0) builder.add({ op: 'regularize', parameter, gradient: gradientOf(parameter), l1, l2 });
+  }
+  const scalars = optimizer.scalarNames.map((name) => builder.scalar(name));
+  for (const { name } of trainable) optimizer.lower(builder, name, gradientOf(name), scalars);
+  for (const { name: parameter, spec } of trainable) {
+    if (spec.constraint) builder.add({ op: 'maxNorm', parameter, maxValue: spec.constraint.maxNorm });
+  }
+}
+
+function lowerEvaluation(builder: ProgramBuilder, stack: Stack, loss: Loss, capacity: number, seed: number): void {
   builder.section('evaluate', capacity);
   const { input, targets } = gather(builder, stack, loss);
-  const { output } = forward(builder, stack, input, 'evaluate', loss.includesSoftmax);
+  const { output } = forward(builder, stack, input, new Shared(builder, 'evaluate', seed), loss.includesSoftmax);
   loss.lower(builder, output, targets, stack.outputSize, false);
 }
 
@@ -81,30 +102,51 @@ function forward(
   builder: ProgramBuilder,
   stack: Stack,
   input: BufferName,
-  section: SectionName,
+  shared: Shared,
   leaveOutSoftmax: boolean,
-): { output: BufferName; layers: LoweredLayer[] } {
-  const layers: LoweredLayer[] = [];
-  const last = stack.layers.findLastIndex(({ layer }) => layer.outputActivation !== null);
-  let current = input;
-  let learned = false;
-  stack.layers.forEach(({ layer, index, inputShape, parameters }, place) => {
-    const gradients =
-      section === 'train'
-        ? parameters.map(({ name, spec }) => builder.fixed(`${name}.gradient`, spec.shape, 'gradient'))
-        : [];
-    const lowered = layer.lower(builder, {
-      prefix: String(index),
-      input: current,
-      inputShape,
-      parameters: parameters.map(({ name }) => name),
-      gradients,
-      needsInputGradient: learned,
-      leaveOutSoftmax: leaveOutSoftmax && place === last,
-    });
-    layers.push(lowered);
-    current = lowered.output;
-    learned ||= parameters.length > 0;
+): LoweredLayer {
+  const gradient = ({ name, spec }: Parameter) =>
+    spec.trainable ? builder.fixed(`${name}.gradient`, spec.shape, 'gradient') : null;
+  return lowerChain(builder, stack.layers, {
+    prefix: '',
+    input,
+    parameters: stack.parameters.map(({ name }) => name),
+    gradients: shared.section === 'train' ? stack.parameters.map(gradient) : [],
+    needsInputGradient: false,
+    leaveOutSoftmax,
+    shared,
   });
-  return { output: current, layers };
+}
+
+class Shared implements SectionContext {
+  readonly #builder: ProgramBuilder;
+  readonly #sums: { parts: BufferName; gradient: BufferName }[] = [];
+  #epoch: number | null = null;
+  #randomLayers = 0;
+
+  constructor(
+    builder: ProgramBuilder,
+    readonly section: SectionName,
+    readonly seed: number,
+  ) {
+    this.#builder = builder;
+  }
+
+  epoch(): number {
+    this.#epoch ??= this.#builder.scalar(EPOCH);
+    return this.#epoch;
+  }
+
+  nextRandomLayer(): number {
+    return this.#randomLayers++;
+  }
+
+  addUpParts(parts: BufferName, gradient: BufferName): void {
+    this.#sums.push({ parts, gradient });
+  }
+
+  /** Appends the sums that were asked for. */
+  addUp(): void {
+    for (const { parts, gradient } of this.#sums) this.#builder.add({ op: 'sumParts', parts, output: gradient });
+  }
 }

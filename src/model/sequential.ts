@@ -240,19 +240,21 @@ export class Sequential {
     return target;
   }
 
-  /** A table of layers, output shapes and parameter counts. */
+  /** A table of layers: output shapes, parameters, and multiplications with weights (and additions) for one sample. */
   summary(): string {
     return summarize(this.name, this.#stack);
   }
 
   /** The number of trainable numbers. */
   countParameters(): number {
-    return this.#stack.parameters.reduce((sum, { spec }) => sum + sizeOf(spec.shape), 0);
+    const trainable = this.#stack.parameters.filter(({ spec }) => spec.trainable);
+    return trainable.reduce((sum, { spec }) => sum + sizeOf(spec.shape), 0);
   }
 
   /**
-   * Copies of the parameters in layer order, weights before biases, in Keras's layout: weights are [inputs, units],
-   * row-major. Throws ERR_STATE while steps run; `onEpochEnd` is a good moment during a fit.
+   * Copies of the parameters in layer order, weights before biases, in Keras's layout and row-major: weights are
+   * [inputs, units], of convolutions [height, width, channels, filters]; batch normalization has gamma, beta, moving mean
+   * and moving variance. Throws ERR_STATE while steps run; `onEpochEnd` is a good moment during a fit.
    */
   getWeights(): Float32Array[] {
     return this.#stack.parameters.map(({ name }) => this.#engine.read(name));
@@ -313,9 +315,11 @@ export class Sequential {
   }
 
   /**
-   * Writes a safetensors file: `<layer index>.weight` as [units, inputs], as PyTorch has it, `<layer index>.bias`, and the
-   * architecture in the metadata `mnist_train.model`. The index counts the layers given to `sequential`. The file
-   * appears whole or not at all. `metadata` is the caller's own text, read back as `model.metadata`; keys that begin with
+   * Writes a safetensors file with PyTorch's names and layouts: `<layer index>.weight` as [units, inputs], of convolutions
+   * as [filters, channels, height, width], `<layer index>.bias`, of batch normalization `<layer index>.running_mean` and
+   * `.running_var` besides, and the architecture in the metadata `mnist_train.model`. The index counts the layers given to
+   * `sequential`; layers in a residual follow its own, as in `3.0.weight`. A dense layer behind a flattened image counts
+   * its inputs by row, column and channel, as memory does. The file appears whole or not at all. `metadata` is the caller's own text, read back as `model.metadata`; keys that begin with
    * "mnist_train." and the key "format" are taken. During a fit it waits for the epoch to end. The optimizer's state is
    * not saved.
    *
@@ -346,7 +350,7 @@ export class Sequential {
   }
 
   #stackProgram(train: number, evaluate: number, infer: number): Program {
-    return lowerModel(this.#stack, this.#training, { train, evaluate, infer });
+    return lowerModel(this.#stack, this.#training, { train, evaluate, infer }, this.seed);
   }
 
   #compiled(method: string): Training {

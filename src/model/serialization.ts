@@ -3,8 +3,9 @@ import { checkInteger, describeValue, expected, MnistTrainError } from '../error
 import { fileError, writeFileAtomic } from '../files.js';
 import { type DecodedTensor, decodeSafetensors, encodeSafetensors } from '../formats/safetensors.js';
 import { layerFromConfig } from '../layers/from-config.js';
-import type { LayerConfig } from '../layers/layer.js';
+import type { LayerConfig, ParameterSpec } from '../layers/layer.js';
 import { checkOptions } from '../options.js';
+import { sizeOf } from '../program/program.js';
 import { buildStack, type Parameter, type Stack } from './stack.js';
 
 /** The architecture of a model as plain JSON; files hold it in the metadata under `mnist_train.model`. */
@@ -45,9 +46,8 @@ export async function saveModel(
         `Expected finite weights to save, received ${values[wrong]} in ${name}. The training diverged; nothing was written.`,
       );
     }
-    if (!spec.transposedInFiles) return { name, shape: spec.shape, data: values };
-    const [rows, columns] = spec.shape;
-    return { name, shape: [columns, rows], data: transpose(values, rows, columns) };
+    if (!spec.fileAxes) return { name, shape: spec.shape, data: values };
+    return { name, shape: fileShape(spec), data: permute(values, spec.shape, spec.fileAxes) };
   });
   const all = { ...metadata, [FORMAT_KEY]: 'pt', [ARCHITECTURE_KEY]: JSON.stringify(config) };
   await writeFileAtomic(path, encodeSafetensors(tensors, all));
@@ -123,7 +123,7 @@ export function checkModelFields(
 }
 
 function readTensor({ name, spec }: Parameter, tensor: DecodedTensor | undefined, path: string): Float32Array {
-  const shape = spec.transposedInFiles ? spec.shape.toReversed() : spec.shape;
+  const shape = fileShape(spec);
   const wanted = `F32 [${shape.join(', ')}]`;
   const refused = (what: string, found: string) =>
     formatError(path, `Expected ${what} for tensor ${name}, ${found}. ${SAVE_AGAIN}`);
@@ -133,20 +133,31 @@ function readTensor({ name, spec }: Parameter, tensor: DecodedTensor | undefined
   }
   const wrong = tensor.data.findIndex((value) => !Number.isFinite(value));
   if (wrong >= 0) throw refused('finite numbers', `received ${tensor.data[wrong]} at element ${wrong}`);
-  return spec.transposedInFiles ? transpose(tensor.data, shape[0], shape[1]) : tensor.data;
+  if (!spec.fileAxes) return tensor.data;
+  return permute(
+    tensor.data,
+    shape,
+    spec.fileAxes.map((_, axis) => spec.fileAxes!.indexOf(axis)),
+  );
 }
+
+const fileShape = ({ shape, fileAxes }: ParameterSpec): readonly number[] =>
+  fileAxes ? fileAxes.map((axis) => shape[axis]) : shape;
 
 function formatError(path: string, problem: string, cause?: unknown): MnistTrainError {
   return new MnistTrainError('ERR_FORMAT', `${path}: ${problem}`, cause === undefined ? undefined : { cause });
 }
 
-/** [rows, columns] as [columns, rows]. */
-function transpose(values: Float32Array, rows: number, columns: number): Float32Array {
-  const transposed = new Float32Array(values.length);
-  for (let row = 0; row < rows; row++) {
-    for (let column = 0; column < columns; column++) {
-      transposed[column * rows + row] = values[row * columns + column];
-    }
-  }
-  return transposed;
+/** Dimension i of the result is dimension axes[i] of `shape`; the last one of the result runs fastest. */
+function permute(values: Float32Array, shape: readonly number[], axes: readonly number[]): Float32Array {
+  const strides = shape.map((_, axis) => sizeOf(shape.slice(axis + 1)));
+  const permuted = new Float32Array(values.length);
+  let written = 0;
+  const copy = (depth: number, from: number) => {
+    const [size, stride] = [shape[axes[depth]], strides[axes[depth]]];
+    if (depth < axes.length - 1) for (let i = 0; i < size; i++) copy(depth + 1, from + i * stride);
+    else for (let i = 0; i < size; i++) permuted[written++] = values[from + i * stride];
+  };
+  copy(0, 0);
+  return permuted;
 }

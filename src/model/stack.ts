@@ -1,6 +1,6 @@
 import { checkInteger, expected } from '../errors.js';
 import { initialize } from '../initializers.js';
-import { flatten } from '../layers/flatten.js';
+import { buildChain, checkLayers, type Link } from '../layers/chain.js';
 import type { Layer, OutputActivation, ParameterSpec } from '../layers/layer.js';
 import type { BufferName } from '../program/ops.js';
 import { sizeOf } from '../program/program.js';
@@ -15,18 +15,9 @@ export interface Parameter {
   spec: ParameterSpec;
 }
 
-export interface StackedLayer {
-  layer: Layer;
-  /** The place in the caller's list; null for a flatten that the stack put in by itself. */
-  index: number | null;
-  inputShape: readonly number[];
-  outputShape: readonly number[];
-  parameters: readonly Parameter[];
-}
-
 /** Layers with their shapes worked out: the part of a model that does not change. Holds no weights. */
 export interface Stack {
-  layers: readonly StackedLayer[];
+  layers: readonly Link[];
   parameters: readonly Parameter[];
   inputShape: readonly number[];
   inputSize: number;
@@ -38,29 +29,11 @@ export interface Stack {
 /** Works out shapes and parameters. Throws ERR_ARGUMENT or ERR_SHAPE where layers do not fit. */
 export function buildStack(layers: readonly Layer[], inputShape: readonly number[]): Stack {
   checkInputShape(inputShape);
-  if (!Array.isArray(layers) || layers.length === 0) throw expected('a list of at least one layer', 'layers', layers);
-  const stacked: StackedLayer[] = [];
-  let shape: readonly number[] = [...inputShape];
-  const push = (layer: Layer, index: number | null) => {
-    const { outputShape, parameters } = layer.build(shape);
-    stacked.push({
-      layer,
-      index,
-      inputShape: shape,
-      outputShape,
-      parameters: parameters.map((spec) => ({ name: `${index}.${spec.name}`, layer: index ?? -1, spec })),
-    });
-    shape = outputShape;
-  };
-  layers.forEach((layer, index) => {
-    if (typeof layer !== 'object' || layer === null || typeof layer.build !== 'function') {
-      throw expected('a layer, such as dense({ units: 10 })', `layer ${index}`, layer);
-    }
-    if (layer.inputRank === 1 && shape.length > 1) push(flatten(), null);
-    push(layer, index);
-  });
-  const parameters = stacked.flatMap((layer) => layer.parameters);
-  if (parameters.length === 0) {
+  const links = buildChain(checkLayers(layers), [...inputShape]);
+  const parameters = links.flatMap(({ index, built }) =>
+    built.parameters.map((spec) => ({ name: `${index}.${spec.name}`, layer: index ?? -1, spec })),
+  );
+  if (!parameters.some(({ spec }) => spec.trainable)) {
     throw expected(
       'at least one layer with weights',
       'layers',
@@ -68,14 +41,15 @@ export function buildStack(layers: readonly Layer[], inputShape: readonly number
       'Add a dense layer.',
     );
   }
+  const outputShape = links.at(-1)!.built.outputShape;
   return {
-    layers: stacked,
+    layers: links,
     parameters,
     inputShape: [...inputShape],
     inputSize: sizeOf(inputShape),
-    outputShape: shape,
-    outputSize: sizeOf(shape),
-    outputActivation: stacked.findLast(({ layer }) => layer.outputActivation)?.layer.outputActivation ?? 'linear',
+    outputShape,
+    outputSize: sizeOf(outputShape),
+    outputActivation: links.findLast(({ layer }) => layer.outputActivation)?.layer.outputActivation ?? 'linear',
   };
 }
 
@@ -91,9 +65,10 @@ function checkInputShape(inputShape: readonly number[]): void {
   }
 }
 
+/** Streams of random numbers of the parameters inside one layer are so far apart; a layer without any has stream 0. */
+const STREAMS = 65_536;
+
 /** The first weights of every parameter, in order. */
 export function initialWeights(stack: Stack, seed: number): Float32Array[] {
-  return stack.parameters.map(({ layer, spec }) =>
-    initialize(spec.initializer, sizeOf(spec.shape), spec.fanIn, spec.fanOut, seed, layer),
-  );
+  return stack.parameters.map(({ layer, spec }) => initialize(spec, seed, layer + STREAMS * (spec.stream ?? 0)));
 }

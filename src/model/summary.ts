@@ -1,38 +1,75 @@
+import type { Link } from '../layers/chain.js';
+import type { BuiltShape, Layer } from '../layers/layer.js';
 import { sizeOf } from '../program/program.js';
-import type { Stack, StackedLayer } from './stack.js';
+import type { Stack } from './stack.js';
 
-/** A table of the layers, their output shapes and parameter counts, as Keras prints it. */
+interface Row {
+  title: string;
+  built: BuiltShape;
+}
+
+const HEADER = ['Layer', 'Output shape', 'Parameters', 'Multiply-adds'];
+
+/**
+ * A table of the layers as Keras prints it, with the multiplications with weights that one sample takes. Layers inside
+ * another one stand before it, with what is theirs.
+ */
 export function summarize(name: string, stack: Stack): string {
-  const header = ['Layer', 'Output shape', 'Parameters'];
-  const rows = stack.layers.map((layer) => [
-    describe(layer),
-    `[${layer.outputShape.join(', ')}]`,
-    grouped(countOf(layer)),
+  const rows = stack.layers.flatMap(rowsOf);
+  const cells = rows.map(({ title, built }) => [
+    title,
+    `[${built.outputShape.join(', ')}]`,
+    grouped(countOf(built)),
+    grouped(built.multiplyAdds ?? 0),
   ]);
-  const widths = header.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column].length)));
-  const line = ([layer, shape, count]: string[]) =>
-    `${layer.padEnd(widths[0])}   ${shape.padEnd(widths[1])}   ${count.padStart(widths[2])}`;
-  const rule = '-'.repeat(line(header).length);
-  const total = stack.layers.reduce((sum, layer) => sum + countOf(layer), 0);
+  const widths = HEADER.map((title, column) => Math.max(title.length, ...cells.map((row) => row[column].length)));
+  const line = ([layer, shape, ...numbers]: string[]) =>
+    [layer.padEnd(widths[0]), shape.padEnd(widths[1]), ...numbers.map((n, i) => n.padStart(widths[i + 2]))].join('   ');
+  const rule = '-'.repeat(line(HEADER).length);
   return [
     `Model ${name}, input [${stack.inputShape.join(', ')}]`,
     rule,
-    line(header),
+    line(HEADER),
     rule,
-    ...rows.map(line),
+    ...cells.map(line),
     rule,
-    `${grouped(total)} parameters, ${grouped(total * 4)} bytes`,
+    ...totals(rows),
   ].join('\n');
 }
 
-function describe({ layer, index }: StackedLayer): string {
-  const activation =
-    layer.outputActivation && layer.outputActivation !== 'linear' ? ` (${layer.outputActivation})` : '';
-  return index === null ? layer.type : `${index} ${layer.type}${activation}`;
+function totals(rows: readonly Row[]): string[] {
+  const sum = (of: (built: BuiltShape) => number) => rows.reduce((total, { built }) => total + of(built), 0);
+  const all = sum(countOf);
+  const fixed = all - sum(countTrainable);
+  const note = fixed > 0 ? `, ${grouped(fixed)} of them not trainable` : '';
+  return [
+    `${grouped(all)} parameters, ${grouped(all * 4)} bytes${note}`,
+    `${grouped(sum(({ multiplyAdds }) => multiplyAdds ?? 0))} multiply-adds per sample`,
+  ];
 }
 
-function countOf({ parameters }: StackedLayer): number {
-  return parameters.reduce((sum, { spec }) => sum + sizeOf(spec.shape), 0);
+function rowsOf({ layer, index, built }: Link): Row[] {
+  if (index === null) return [{ title: layer.type, built }];
+  return nestedRows(String(index), layer, built);
+}
+
+function nestedRows(name: string, layer: Layer, built: BuiltShape): Row[] {
+  if (!built.nested) return [{ title: describe(name, layer), built }];
+  const inner = built.nested.flatMap((each) => nestedRows(`${name}.${each.name}`, each.layer, each.built));
+  return [...inner, { title: describe(name, layer), built: { outputShape: built.outputShape, parameters: [] } }];
+}
+
+function describe(name: string, { type, outputActivation }: Layer): string {
+  const shown = outputActivation && outputActivation !== 'linear' && outputActivation !== type;
+  return `${name} ${type}${shown ? ` (${outputActivation})` : ''}`;
+}
+
+function countOf({ parameters }: BuiltShape): number {
+  return parameters.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+}
+
+function countTrainable({ parameters }: BuiltShape): number {
+  return parameters.reduce((sum, { shape, trainable }) => sum + (trainable ? sizeOf(shape) : 0), 0);
 }
 
 /** 101770 as 101,770, whatever the locale. */

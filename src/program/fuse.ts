@@ -1,3 +1,4 @@
+import { fusePools } from './fuse-pools.js';
 import { type BufferName, buffersOf, type DenseBackwardOp, type Op } from './ops.js';
 import type { BufferSpec, Program, Section, SectionName } from './program.js';
 
@@ -6,15 +7,25 @@ import type { BufferSpec, Program, Section, SectionName } from './program.js';
  *
  * - Gradients of dense layers are fed to the optimizer as they are computed (`update`), instead of going to memory. A
  *   layer that also passes a gradient on does that first, by itself: it needs the weights as they were.
+ * - A 2 × 2 max-pool becomes part of the convolution before it: see fusePools.
  * - Samples that only dense layers read may be held as lists of their non-zeros (`sparse`).
  */
 export function fuseProgram(program: Program): Program {
   const sections: Partial<Record<SectionName, Section>> = {};
   for (const [name, section] of Object.entries(program.sections) as [SectionName, Section][]) {
-    sections[name] = { ...section, ops: fuseUpdates(section.ops) };
+    const pooled = fusePools(section);
+    sections[name] = { ...pooled, ops: fuseUpdates(pooled.ops) };
   }
   const fused = { ...program, sections };
-  return { ...fused, buffers: program.buffers.map((buffer) => markSparse(fused, buffer)) };
+  return { ...fused, buffers: stillUsed(program, fused).map((buffer) => markSparse(fused, buffer)) };
+}
+
+/** The buffers without those whose every use was fused away. */
+function stillUsed(before: Program, after: Program): BufferSpec[] {
+  const usedIn = ({ sections }: Program) =>
+    new Set(Object.values(sections).flatMap(({ ops }) => ops.flatMap(buffersOf).map(({ name }) => name)));
+  const [old, current] = [usedIn(before), usedIn(after)];
+  return before.buffers.filter(({ name }) => current.has(name) || !old.has(name));
 }
 
 type OptimizerOp = Extract<Op, { op: 'sgd' | 'adam' }>;
@@ -46,7 +57,7 @@ function updatesFor(
   const gradients = [op.dWeights, op.dBias].filter((name) => name !== null);
   const found = gradients.map((name) => updates.get(name));
   if (op.dWeights === null || !found.every((update) => update !== undefined)) return null;
-  const onlyReader = (name: BufferName) => ops.filter((other) => reads(other, name)).length === 1;
+  const onlyReader = (name: BufferName) => ops.filter((other) => touches(other, name)).length === 2;
   // Updating earlier than the program says is only right when nothing in between looks at the weights.
   const place = ops.indexOf(op);
   const untouched = (update: OptimizerOp) =>
@@ -54,7 +65,6 @@ function updatesFor(
   return gradients.every(onlyReader) && found.every(untouched) ? found : null;
 }
 
-const reads = (op: Op, name: BufferName) => buffersOf(op).some((buffer) => buffer.name === name && !buffer.writes);
 const touches = (op: Op, name: BufferName) => buffersOf(op).some((buffer) => buffer.name === name);
 
 function markSparse(program: Program, buffer: BufferSpec): BufferSpec {

@@ -119,6 +119,225 @@ export interface MeanSquaredErrorOp {
   dPredictions: BufferName | null;
 }
 
+/**
+ * Which windows of images an op looks at: window (y, x) covers input rows y · strideY - padTop and the kernelHeight - 1
+ * after it, and columns likewise; what lies outside the image counts as absent. Images are [height, width, channels]
+ * row by row, a sample after the other (channels last).
+ */
+export interface Windows {
+  inputHeight: number;
+  inputWidth: number;
+  channels: number;
+  kernelHeight: number;
+  kernelWidth: number;
+  strideY: number;
+  strideX: number;
+  padTop: number;
+  padLeft: number;
+  /** The number of windows. */
+  outputHeight: number;
+  outputWidth: number;
+}
+
+/**
+ * output[rows, outputHeight, outputWidth, filters] = activation(Σ over a window of input · weights + bias), with weights
+ * [kernelHeight · kernelWidth · channels, filters] and bias [filters].
+ *
+ * With `pool`, the 2×2 max-pool of stride 2 that follows: output is [rows, ⌊outputHeight / 2⌋, ⌊outputWidth / 2⌋, filters],
+ * the activation (linear or relu) of the pools' maxima, and winners, where wanted, says which of the four was the first
+ * largest: 0, 1, 2, 3 in row-major order.
+ */
+export interface Conv2dOp extends Windows {
+  op: 'conv2d';
+  input: BufferName;
+  weights: BufferName;
+  bias: BufferName | null;
+  output: BufferName;
+  winners: BufferName | null;
+  activation: Activation;
+  negativeSlope: number;
+  pool: boolean;
+}
+
+/**
+ * From dOutput, the gradient with respect to the weighted sums or, with `pool`, to their pools' maxima: dInput, and the
+ * gradients of weights and bias in parts, each where wanted. A part is the sum over SAMPLES_PER_PART samples; sumParts
+ * adds them up. `winners` is there with `pool`, and only then.
+ */
+export interface Conv2dBackwardOp extends Windows {
+  op: 'conv2dBackward';
+  input: BufferName;
+  weights: BufferName;
+  dOutput: BufferName;
+  winners: BufferName | null;
+  /** [parts, kernelHeight · kernelWidth · channels, filters] */
+  dWeightParts: BufferName | null;
+  /** [parts, filters] */
+  dBiasParts: BufferName | null;
+  dInput: BufferName | null;
+  pool: boolean;
+}
+
+/** output[...] = Σ over parts, in order, of parts[part, ...]: as many as this step's samples fill. */
+export interface SumPartsOp {
+  op: 'sumParts';
+  parts: BufferName;
+  output: BufferName;
+}
+
+/** output[rows, y, x, channels] = the largest value of a window; winners its place there in row-major order. */
+export interface MaxPool2dOp extends Windows {
+  op: 'maxPool2d';
+  input: BufferName;
+  output: BufferName;
+  winners: BufferName | null;
+}
+
+/** dInput = dOutput where a window's largest value was, 0 elsewhere; summed where windows overlap. */
+export interface MaxPool2dBackwardOp extends Windows {
+  op: 'maxPool2dBackward';
+  dOutput: BufferName;
+  winners: BufferName;
+  dInput: BufferName;
+}
+
+/** output[rows, y, x, channels] = the mean of a window, over what lies inside the image. */
+export interface AveragePool2dOp extends Windows {
+  op: 'averagePool2d';
+  input: BufferName;
+  output: BufferName;
+}
+
+export interface AveragePool2dBackwardOp extends Windows {
+  op: 'averagePool2dBackward';
+  dOutput: BufferName;
+  dInput: BufferName;
+}
+
+/**
+ * output = input / (1 - rate), or 0 with probability `rate`: by a number that depends on (seed, layer, epoch, the sample's
+ * index in the data, the element) alone. The backward pass is the same op on the gradient. output may be input.
+ */
+export interface DropoutOp {
+  op: 'dropout';
+  input: BufferName;
+  output: BufferName;
+  rate: number;
+  /** The seed's lower 32 bits and the rest. */
+  seedLow: number;
+  seedHigh: number;
+  layer: number;
+  epoch: ScalarIndex;
+}
+
+/** output = a + b, all of one shape; output may be a or b. */
+export interface AddOp {
+  op: 'add';
+  a: BufferName;
+  b: BufferName;
+  output: BufferName;
+}
+
+/**
+ * Moments of each channel over SAMPLES_PER_PART samples: parts[part, 0, c] the mean, parts[part, 1, c] the sum of squared
+ * deviations from it. A sample's row is [positions, channels].
+ */
+export interface ChannelMomentsOp {
+  op: 'channelMoments';
+  input: BufferName;
+  parts: BufferName;
+  channels: number;
+}
+
+/** mean[c] and variance[c] of the whole batch from the moments of its parts; the moving ones follow. */
+export interface BatchNormStatisticsOp {
+  op: 'batchNormStatistics';
+  parts: BufferName;
+  mean: BufferName;
+  variance: BufferName;
+  movingMean: BufferName;
+  movingVariance: BufferName;
+  /** Values of a channel in one sample. */
+  positions: number;
+  /** moving = momentum · moving + (1 - momentum) · the batch's. */
+  momentum: number;
+}
+
+/** output = (input - mean) / sqrt(variance + epsilon) · gamma + beta, channel by channel. */
+export interface BatchNormOp {
+  op: 'batchNorm';
+  input: BufferName;
+  mean: BufferName;
+  variance: BufferName;
+  gamma: BufferName | null;
+  beta: BufferName | null;
+  output: BufferName;
+  epsilon: number;
+}
+
+/** The gradients of gamma and beta in parts: Σ dOutput · normalized input and Σ dOutput, [parts, channels] each. */
+export interface BatchNormSumsOp {
+  op: 'batchNormSums';
+  input: BufferName;
+  mean: BufferName;
+  variance: BufferName;
+  dOutput: BufferName;
+  dGammaParts: BufferName;
+  dBetaParts: BufferName;
+  epsilon: number;
+}
+
+/** dInput of batchNorm, from dOutput and those gradients; dInput may be dOutput. */
+export interface BatchNormBackwardOp {
+  op: 'batchNormBackward';
+  input: BufferName;
+  mean: BufferName;
+  variance: BufferName;
+  gamma: BufferName | null;
+  dGamma: BufferName;
+  dBeta: BufferName;
+  dOutput: BufferName;
+  dInput: BufferName;
+  epsilon: number;
+}
+
+/** Weights and bias of a layer that does what it and a batchNorm behind it do. Columns of weights are channels. */
+export interface FoldBatchNormOp {
+  op: 'foldBatchNorm';
+  weights: BufferName;
+  bias: BufferName | null;
+  mean: BufferName;
+  variance: BufferName;
+  gamma: BufferName | null;
+  beta: BufferName | null;
+  foldedWeights: BufferName;
+  foldedBias: BufferName;
+  epsilon: number;
+}
+
+/** gradient += the gradient of l1 · Σ |w| + l2 · Σ w². */
+export interface RegularizeOp {
+  op: 'regularize';
+  parameter: BufferName;
+  gradient: BufferName;
+  l1: number;
+  l2: number;
+}
+
+/** Scales every column of weights whose Euclidean norm is above maxValue down to it. */
+export interface MaxNormOp {
+  op: 'maxNorm';
+  parameter: BufferName;
+  maxValue: number;
+}
+
+/**
+ * Sums over the samples of a step that are not divided by outputs are made in parts of so many samples (the last may have
+ * fewer): a fixed number, so that no bit depends on threads. `partsOf(capacity)` is the first dimension of their buffers.
+ */
+export const SAMPLES_PER_PART = 16;
+export const partsOf = (samples: number): number => Math.ceil(samples / SAMPLES_PER_PART);
+
 /** PyTorch's SGD: L2 weight decay, momentum without dampening, Nesterov. `velocity` is null without momentum. */
 export interface SgdOp {
   op: 'sgd';
@@ -159,6 +378,23 @@ export type Op =
   | SoftmaxBackwardOp
   | SoftmaxCrossEntropyOp
   | MeanSquaredErrorOp
+  | Conv2dOp
+  | Conv2dBackwardOp
+  | SumPartsOp
+  | MaxPool2dOp
+  | MaxPool2dBackwardOp
+  | AveragePool2dOp
+  | AveragePool2dBackwardOp
+  | DropoutOp
+  | AddOp
+  | ChannelMomentsOp
+  | BatchNormStatisticsOp
+  | BatchNormOp
+  | BatchNormSumsOp
+  | BatchNormBackwardOp
+  | FoldBatchNormOp
+  | RegularizeOp
+  | MaxNormOp
   | SgdOp
   | AdamOp;
 
@@ -171,6 +407,20 @@ export type OpOf<K extends OpName> = Extract<Op, { op: K }>;
  */
 type FieldKind = 'read' | 'write' | 'update' | 'value';
 type FieldTable = { [K in OpName]: { [F in Exclude<keyof OpOf<K>, 'op'>]: FieldKind } };
+
+const WINDOWS = {
+  inputHeight: 'value',
+  inputWidth: 'value',
+  channels: 'value',
+  kernelHeight: 'value',
+  kernelWidth: 'value',
+  strideY: 'value',
+  strideX: 'value',
+  padTop: 'value',
+  padLeft: 'value',
+  outputHeight: 'value',
+  outputWidth: 'value',
+} as const;
 
 const OP_FIELDS: FieldTable = {
   gather: { source: 'value', output: 'write' },
@@ -197,6 +447,95 @@ const OP_FIELDS: FieldTable = {
   softmaxBackward: { output: 'read', dOutput: 'read', dInput: 'write' },
   softmaxCrossEntropy: { logits: 'read', targets: 'read', dLogits: 'write', labelSmoothing: 'value' },
   meanSquaredError: { predictions: 'read', targets: 'read', dPredictions: 'write' },
+  conv2d: {
+    input: 'read',
+    weights: 'read',
+    bias: 'read',
+    output: 'write',
+    winners: 'write',
+    ...WINDOWS,
+    activation: 'value',
+    negativeSlope: 'value',
+    pool: 'value',
+  },
+  conv2dBackward: {
+    input: 'read',
+    weights: 'read',
+    dOutput: 'read',
+    winners: 'read',
+    dWeightParts: 'write',
+    dBiasParts: 'write',
+    dInput: 'write',
+    ...WINDOWS,
+    pool: 'value',
+  },
+  sumParts: { parts: 'read', output: 'write' },
+  maxPool2d: { input: 'read', output: 'write', winners: 'write', ...WINDOWS },
+  maxPool2dBackward: { dOutput: 'read', winners: 'read', dInput: 'write', ...WINDOWS },
+  averagePool2d: { input: 'read', output: 'write', ...WINDOWS },
+  averagePool2dBackward: { dOutput: 'read', dInput: 'write', ...WINDOWS },
+  dropout: {
+    input: 'read',
+    output: 'write',
+    rate: 'value',
+    seedLow: 'value',
+    seedHigh: 'value',
+    layer: 'value',
+    epoch: 'value',
+  },
+  add: { a: 'read', b: 'read', output: 'write' },
+  channelMoments: { input: 'read', parts: 'write', channels: 'value' },
+  batchNormStatistics: {
+    parts: 'read',
+    mean: 'write',
+    variance: 'write',
+    movingMean: 'update',
+    movingVariance: 'update',
+    positions: 'value',
+    momentum: 'value',
+  },
+  batchNorm: {
+    input: 'read',
+    mean: 'read',
+    variance: 'read',
+    gamma: 'read',
+    beta: 'read',
+    output: 'write',
+    epsilon: 'value',
+  },
+  batchNormSums: {
+    input: 'read',
+    mean: 'read',
+    variance: 'read',
+    dOutput: 'read',
+    dGammaParts: 'write',
+    dBetaParts: 'write',
+    epsilon: 'value',
+  },
+  batchNormBackward: {
+    input: 'read',
+    mean: 'read',
+    variance: 'read',
+    gamma: 'read',
+    dGamma: 'read',
+    dBeta: 'read',
+    dOutput: 'read',
+    dInput: 'write',
+    epsilon: 'value',
+  },
+  foldBatchNorm: {
+    weights: 'read',
+    bias: 'read',
+    mean: 'read',
+    variance: 'read',
+    gamma: 'read',
+    beta: 'read',
+    foldedWeights: 'write',
+    foldedBias: 'write',
+    epsilon: 'value',
+  },
+  regularize: { parameter: 'read', gradient: 'update', l1: 'value', l2: 'value' },
+  maxNorm: { parameter: 'update', maxValue: 'value' },
   sgd: {
     parameter: 'update',
     gradient: 'read',

@@ -1,5 +1,6 @@
 import { ACTIVATIONS, type Op, type OpName } from '../../src/program/ops.js';
 import { RandomPurpose, RandomStream } from '../../src/random.js';
+import { addImageCases } from './op-cases-images.js';
 import {
   classes,
   type Fill,
@@ -259,3 +260,5 @@ for (const shape of PARAMETER_SHAPES) {
     }
   }
 }
+
+addImageCases(add);

@@ -1,6 +1,6 @@
 import type { Backend, Samples } from '../../src/backends/backend.js';
 import { ProgramBuilder } from '../../src/program/builder.js';
-import { type BufferName, buffersOf, type Op } from '../../src/program/ops.js';
+import { type BufferName, buffersOf, type Op, partsOf } from '../../src/program/ops.js';
 import { type BufferSpec, type Program, sizeOf } from '../../src/program/program.js';
 import { RandomPurpose, RandomStream } from '../../src/random.js';
 
@@ -40,6 +40,8 @@ export interface OpSetup {
   scalars: Float32Array;
   samples: Samples | null;
   order: Uint32Array;
+  /** Rows that count in this step, of the buffers that are not batched and still have others: those of parts. */
+  liveRows: ReadonlyMap<BufferName, number>;
 }
 
 export interface OpResult {
@@ -57,6 +59,7 @@ export class OpSetupBuilder {
   readonly #inputs: Record<string, Float32Array> = {};
   readonly #scalars: number[] = [];
   readonly #ops: Op[] = [];
+  readonly #liveRows = new Map<BufferName, number>();
   #samples: Samples | null = null;
   #order: Uint32Array;
 
@@ -83,6 +86,21 @@ export class OpSetupBuilder {
     return this.#builder.batched(name, [], 'target', 'int32');
   }
 
+  /** `columns` whole numbers per sample. */
+  integers(name: string, columns: number, fill?: Fill): BufferName {
+    this.#fill(name, this.#rows * columns, fill);
+    return this.#builder.batched(name, [columns], 'activation', 'int32');
+  }
+
+  /** `shape` for each part of the capacity's samples. What the parts past the step's samples hold is nobody's business. */
+  parts(name: string, shape: readonly number[], fill?: Fill): BufferName {
+    const live = partsOf(this.#rows);
+    this.#fill(name, live * sizeOf(shape), fill);
+    const buffer = this.#builder.fixed(name, [partsOf(this.#builder.capacity), ...shape]);
+    this.#liveRows.set(buffer, live);
+    return buffer;
+  }
+
   fixed(name: string, shape: readonly number[], fill?: Fill): BufferName {
     this.#fill(name, sizeOf(shape), fill);
     return this.#builder.fixed(name, shape);
@@ -98,8 +116,8 @@ export class OpSetupBuilder {
     return this.#builder.scalar(name);
   }
 
-  /** The data that `gather` reads, and which of it. */
-  data(samples: Samples, order: Uint32Array): void {
+  /** The data that `gather` reads, and which of it; null where an op asks for the samples' indices only. */
+  data(samples: Samples | null, order: Uint32Array): void {
     this.#samples = samples;
     this.#order = order;
   }
@@ -118,6 +136,7 @@ export class OpSetupBuilder {
       scalars: Float32Array.from(this.#scalars),
       samples: this.#samples,
       order: this.#order,
+      liveRows: this.#liveRows,
     };
   }
 }
@@ -131,12 +150,13 @@ export function setUpOp(rows: number, seed: number, declare: (builder: OpSetupBu
 
 export const shortName = (name: BufferName) => name.replace(/^train\//, '');
 
-const liveLength = ({ batched, shape }: BufferSpec, rows: number) =>
-  (batched ? rows : shape[0]) * sizeOf(shape.slice(1));
+/** Elements of a buffer that count in the step. */
+const liveLength = ({ rows, liveRows }: OpSetup, { name, batched, shape }: BufferSpec) =>
+  (batched ? rows : (liveRows.get(name) ?? shape[0])) * sizeOf(shape.slice(1));
 
 /**
- * Runs a setup for one step and reads what it wrote. Padding rows hold NaN where the ops read and a sentinel where they
- * write; an error says when a kernel wrote there.
+ * Runs a setup for one step and reads what it wrote. Padding rows and parts hold NaN where the ops read and a sentinel
+ * where they write; an error says when a kernel wrote there.
  */
 export async function runOp(backend: Backend, setup: OpSetup, threads?: number): Promise<OpResult> {
   const { program, ops, rows, inputs, scalars, samples, order } = setup;
@@ -155,11 +175,11 @@ export async function runOp(backend: Backend, setup: OpSetup, threads?: number):
     const outputs: Record<string, Float32Array> = {};
     for (const spec of program.buffers.filter(({ name }) => written.has(name))) {
       const values = session.read(spec.name);
-      const live = liveLength(spec, rows);
+      const live = liveLength(setup, spec);
       const isInput = shortName(spec.name) in inputs;
       const kept = spec.type === 'int32' ? Math.trunc(SENTINEL) : Math.fround(SENTINEL);
       if (values.subarray(live).some((value) => (isInput ? !Number.isNaN(value) : value !== kept))) {
-        throw new Error(`${ops.map(({ op }) => op)} wrote past the rows of ${spec.name}`);
+        throw new Error(`${ops.map(({ op }) => op)} wrote past the rows or parts of ${spec.name}`);
       }
       outputs[shortName(spec.name)] = values.slice(0, live);
     }

@@ -29,7 +29,7 @@ describe('sources compiled for one instruction set', () => {
     const files = ['kernels', 'simd'].flatMap((folder) =>
       readdirSync(join(native, folder)).map((file) => join(native, folder, file)),
     );
-    const allowed = /^<(immintrin|arm_neon|stddef|stdint|string)\.h>$|^"[\w-]+\.h"$/;
+    const allowed = /^<(immintrin|intrin|arm_neon|stddef|stdint|string)\.h>$|^"[\w-]+\.h"$/;
     for (const file of files) {
       for (const [, header] of readFileSync(file, 'utf8').matchAll(/^#include (.+)$/gm)) {
         expect(header, file).toMatch(allowed);

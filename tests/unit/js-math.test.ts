@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { exp, gaussian, gelu, log, normalDistribution, sigmoid, tanh } from '../../src/backends/js/kernels/math.js';
-import { referenceExp, referenceLog } from '../helpers/numerics-reference.js';
+import { referenceExp, referenceLog } from '../helpers/numerics-functions.js';
 
 /** Half a unit in the last place of a float32 number near 1: the largest relative error of one rounding. */
 const U = 2 ** -24;

@@ -10,12 +10,14 @@ import type { FloatMatrix, IntegerMatrix, KernelContext } from './kernels/kernel
  */
 export class Memory {
   readonly layout: MemoryPlan;
+  readonly #sections: Program['sections'];
   readonly #regions: Readonly<Record<Region, ArrayBuffer>>;
   readonly #parameters: Uint8Array;
   readonly #published: Uint8Array;
 
   constructor(program: Program) {
     this.layout = planMemory(program);
+    this.#sections = program.sections;
     const { sizes } = this.layout;
     const regions = REGIONS.map((region) => [region, new ArrayBuffer(sizes[region])] as const);
     this.#regions = Object.fromEntries(regions) as Record<Region, ArrayBuffer>;
@@ -55,6 +57,7 @@ export class Memory {
       return { name, values: viewOf(buffer, memory) as V, rows, columns, batched: buffer.spec.batched };
     };
     return {
+      capacity: this.#sections[section]?.capacity ?? 0,
       float: (name): FloatMatrix => matrix<Float32Array>(name, 'float32'),
       integer: (name): IntegerMatrix => matrix<Int32Array>(name, 'int32'),
       isInteger: (name) => find(name).buffer.spec.type === 'int32',

@@ -1,4 +1,4 @@
-import { buffersOf, type Op } from '../../program/ops.js';
+import { buffersOf, type Op, type Windows } from '../../program/ops.js';
 import type { MemoryPlan } from '../../program/plan.js';
 import type { Program } from '../../program/program.js';
 
@@ -16,6 +16,8 @@ export function usefulThreads(program: Program, layout: MemoryPlan, available: n
   return Math.min(available, Math.max(1, Math.floor(Math.max(...works) / WORK_PER_THREAD)));
 }
 
+const positionsOf = ({ outputHeight, outputWidth }: Windows, images: number) => images * outputHeight * outputWidth;
+
 function workOf(op: Op, layout: MemoryPlan): number {
   const sizeOf = (name: string) => layout.buffers.get(name)!.rows * layout.buffers.get(name)!.columns;
   switch (op.op) {
@@ -25,6 +27,14 @@ function workOf(op: Op, layout: MemoryPlan): number {
       return sizeOf(op.output) * layout.buffers.get(op.weights)!.rows;
     case 'denseBackward':
       return sizeOf(op.dOutput) * layout.buffers.get(op.weights)!.rows * ((op.dWeights ? 1 : 0) + (op.dInput ? 1 : 0));
+    case 'conv2d':
+      return positionsOf(op, layout.buffers.get(op.output)!.rows) * sizeOf(op.weights);
+    case 'conv2dBackward':
+      return (
+        positionsOf(op, layout.buffers.get(op.dOutput)!.rows) *
+        sizeOf(op.weights) *
+        ((op.dWeightParts ? 1 : 0) + (op.dInput ? 1 : 0))
+      );
     default:
       return Math.max(...buffersOf(op).map(({ name }) => sizeOf(name))) * WORK_PER_ELEMENT;
   }

@@ -44,6 +44,8 @@ export type Kernel = (step: Step) => void;
 
 /** How a kernel finds its memory while a session opens. */
 export interface KernelContext {
+  /** The most samples in one step of the section. */
+  readonly capacity: number;
   float(name: BufferName): FloatMatrix;
   integer(name: BufferName): IntegerMatrix;
   isInteger(name: BufferName): boolean;

@@ -1,12 +1,32 @@
 import type { Op, OpName } from '../../../program/ops.js';
 import { prepareActivation, prepareActivationBackward } from './activation.js';
+import { prepareAdd } from './add.js';
+import {
+  prepareBatchNorm,
+  prepareBatchNormBackward,
+  prepareBatchNormStatistics,
+  prepareBatchNormSums,
+  prepareChannelMoments,
+  prepareFoldBatchNorm,
+} from './batch-norm.js';
+import { prepareConv2d } from './conv2d.js';
+import { prepareConv2dBackward } from './conv2d-backward.js';
 import { prepareDense, prepareDenseBackward } from './dense.js';
+import { prepareDropout } from './dropout.js';
 import { prepareGather } from './gather.js';
 import type { Kernel, KernelContext, PrepareKernel } from './kernel.js';
 import { prepareMeanSquaredError, prepareSoftmaxCrossEntropy } from './losses.js';
 import { prepareMatmul } from './matmul.js';
 import { prepareAdam, prepareSgd } from './optimizers.js';
+import { prepareSumParts } from './parts.js';
+import {
+  prepareAveragePool2d,
+  prepareAveragePool2dBackward,
+  prepareMaxPool2d,
+  prepareMaxPool2dBackward,
+} from './pooling.js';
 import { prepareSoftmax, prepareSoftmaxBackward } from './softmax.js';
+import { prepareMaxNorm, prepareRegularize } from './weights.js';
 
 /** A kernel for every op: an op without one does not compile. */
 export const KERNELS: { readonly [K in OpName]: PrepareKernel<K> } = {
@@ -20,6 +40,23 @@ export const KERNELS: { readonly [K in OpName]: PrepareKernel<K> } = {
   softmaxBackward: prepareSoftmaxBackward,
   softmaxCrossEntropy: prepareSoftmaxCrossEntropy,
   meanSquaredError: prepareMeanSquaredError,
+  conv2d: prepareConv2d,
+  conv2dBackward: prepareConv2dBackward,
+  sumParts: prepareSumParts,
+  maxPool2d: prepareMaxPool2d,
+  maxPool2dBackward: prepareMaxPool2dBackward,
+  averagePool2d: prepareAveragePool2d,
+  averagePool2dBackward: prepareAveragePool2dBackward,
+  dropout: prepareDropout,
+  add: prepareAdd,
+  channelMoments: prepareChannelMoments,
+  batchNormStatistics: prepareBatchNormStatistics,
+  batchNorm: prepareBatchNorm,
+  batchNormSums: prepareBatchNormSums,
+  batchNormBackward: prepareBatchNormBackward,
+  foldBatchNorm: prepareFoldBatchNorm,
+  regularize: prepareRegularize,
+  maxNorm: prepareMaxNorm,
   sgd: prepareSgd,
   adam: prepareAdam,
 };
