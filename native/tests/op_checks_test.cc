@@ -267,6 +267,9 @@ void test_barriers() {
   std::vector<double> first = {code("averagePool2d"), 0, 1}, second = {code("averagePool2dBackward"), 1, 2};
   for (std::vector<double>* op : {&first, &second}) op->insert(op->end(), kSome.begin(), kSome.end());
   CHECK(barriers_of({images(72), images(18), images(72)}, {first, second}) == "10");
+  // Members write parts of their own samples only.
+  const std::vector<double> moments = {code("channelMoments"), 0, 1, 3};
+  CHECK(barriers_of({images(72), fixed(4, 3)}, {moments, moments}) == "10");
   // Penalty, update and norm of weights that are laid out for the team: each member has its columns.
   const std::vector<std::vector<double>> ops = {
       {code("regularize"), 0, 1, 0, 0.1}, {code("sgd"), 0, 1, -1, 0, 0, 0, 0}, {code("maxNorm"), 0, 1.5}};
