@@ -3,7 +3,7 @@
 // compiled with ISA flags could be the copy that the linker keeps for everybody.
 #include "batch-norm-inl.h"
 #include "conv-backward-inl.h"
-#include "conv-inl.h"
+#include "conv-forward-inl.h"
 #include "dense-inl.h"
 #include "dropout-inl.h"
 #include "elementwise-inl.h"

@@ -158,6 +158,12 @@ struct Best {
     value = select(larger, other, value);
     place = select(larger, set1_bits(number), place);
   }
+  // winners may be null.
+  MNIST_TRAIN_INLINE void store_to(size_t at, size_t lanes, float* output, int32_t* winners, bool relu) {
+    if (relu) value = zero_where(less_equal(value, zero()), value);
+    store_lanes(output + at, value, lanes);
+    if (winners) store_lanes(reinterpret_cast<float*>(winners + at), place, lanes);
+  }
 };
 
 template <int kPools, int kVecs>
@@ -172,11 +178,8 @@ void pool_tile(const ConvTile& tile) {
       best.meet(acc[2 * q + 1][v], 1);
       best.meet(acc[kColumns + 2 * q][v], 2);
       best.meet(acc[kColumns + 2 * q + 1][v], 3);
-      const size_t lanes = v == kVecs - 1 ? tile.tail : kLanes;
-      const size_t at = q * tile.filters + v * kLanes;
-      if (tile.relu) best.value = zero_where(less_equal(best.value, zero()), best.value);
-      store_lanes(tile.output + at, best.value, lanes);
-      if (tile.winners) store_lanes(reinterpret_cast<float*>(tile.winners + at), best.place, lanes);
+      best.store_to(q * tile.filters + v * kLanes, v == kVecs - 1 ? tile.tail : kLanes, tile.output, tile.winners,
+                    tile.relu);
     }
   }
 }
@@ -271,31 +274,6 @@ inline void convolve(const TapSource& source, const FilterMatrix& weights, const
       }
     }
   });
-}
-
-// output[rows, positions or pools, filters] = activation(windows of input * weights + bias)
-void conv2d(const Conv2dArgs& args, Slice slice) {
-  const Range samples = share_samples(args.rows, slice);
-  if (samples.size() == 0) return;
-  const Windows& w = args.windows;
-  const size_t taps = taps_of(w);
-  Scratch scratch(slice.scratch);
-  float* const bias = scratch.take(args.filters);
-  for (size_t j = 0; j < whole_vectors(args.filters); j++) {
-    bias[j] = args.bias && j < args.filters ? args.bias[j] + 0.0f : 0.0f;
-  }
-  const FilterMatrix weights =
-      whole_filters(args.weights, taps, args.filters, scratch.take(taps * whole_vectors(args.filters)));
-  const ImageSource images(w, args.input, scratch.take(padded_input(w).size()));
-  const size_t scale = args.pool ? 2 : 1;
-  const size_t size = (w.output_height / scale) * (w.output_width / scale) * args.filters;
-  for (size_t sample = samples.begin; sample < samples.end; sample++) {
-    float* const output = args.output + sample * size;
-    int32_t* const winners = args.winners ? args.winners + sample * size : nullptr;
-    convolve(images.of(sample), weights, bias, args.filters, w.output_height, w.output_width,
-             {output, winners, args.pool, args.pool && args.activation == Activation::kRelu});
-    if (!args.pool) activate_rows(output, size, 1, size, {nullptr, args.activation, args.negative_slope, false});
-  }
 }
 
 }  // namespace

@@ -22,37 +22,87 @@ namespace {
 class WindowRows {
  public:
   WindowRows(const Windows& w, const float* images, Scratch* scratch)
-      : windows_(w), shape_(padded_input(w)), images_(images), padded_(scratch->take(shape_.size() + kMostLanes)) {
+      : windows_(w),
+        shape_(padded_input(w)),
+        images_(images),
+        padded_(scratch->take(shape_.size() + kMostLanes)),
+        interleaved_(interleaves(w) ? scratch->take(w.output_height * w.kernel_height * shape_.row() + kMostLanes)
+                                    : nullptr) {
     memset(padded_, 0, (shape_.size() + kMostLanes) * sizeof(float));
-    if (!interleaves(w)) return;
-    const size_t size = w.output_height * w.kernel_height * shape_.row();
-    interleaved_ = scratch->take(size + kMostLanes);
-    memset(interleaved_ + size, 0, kMostLanes * sizeof(float));
+    if (!interleaved_) return;
+    memset(interleaved_, 0, (w.output_height * w.kernel_height * shape_.row() + kMostLanes) * sizeof(float));
   }
-  TapSource of(size_t sample) const {
+
+  TapSource take(size_t sample) {
     const Windows& w = windows_;
     copy_into(shape_, images_ + sample * w.input_height * w.input_width * w.channels, padded_);
     const TapRows rows = tap_rows(w);
     const size_t row = shape_.row();
     if (!interleaved_) return {padded_, row, w.stride_y * row, w.stride_x * w.channels, rows.rows, rows.taps};
-    float* to = interleaved_;
-    for (size_t y = 0; y < w.output_height; y++) {
-      for (size_t x = 0; x < shape_.width; x++) {
-        const float* from = padded_ + y * w.stride_y * row + x * w.channels;
-        for (size_t ky = 0; ky < w.kernel_height; ky++, from += row) {
-          for (size_t c = 0; c < w.channels; c++) *to++ = from[c];
-        }
-      }
+    for (size_t pool = 0; pool < w.output_height / 2; pool++) {
+      bands_[pool % kBands] = counts_pixels() ? band_of(pool) : ~uint64_t{0};
+      if (bands_[pool % kBands] == 0) continue;
+      interleave(2 * pool);
+      interleave(2 * pool + 1);
     }
     return {interleaved_, 0, w.kernel_height * row, w.stride_x * w.kernel_height * w.channels, rows.rows, rows.taps};
   }
 
+  // The numbers of the pools that have a value other than zero under them, or of all where that is not known.
+  size_t list_pools(uint32_t* numbers) const {
+    const Windows& w = windows_;
+    const size_t rows = w.output_height / 2, columns = w.output_width / 2;
+    const size_t width = w.stride_x + w.kernel_width;
+    size_t count = 0;
+    for (size_t y = 0; y < rows; y++) {
+      for (size_t x = 0; x < columns; x++) {
+        numbers[count] = static_cast<uint32_t>(y * columns + x);
+        const bool empty = counts_pixels() && (bands_[y] >> (2 * x * w.stride_x) & ((uint64_t{1} << width) - 1)) == 0;
+        count += !empty;
+      }
+    }
+    return count;
+  }
+
  private:
+  static constexpr size_t kBands = 32;
+
+  // Whether the pixels of a row are bits of a word, and there is a word for each row of pools.
+  bool counts_pixels() const {
+    return interleaved_ && windows_.channels == 1 && shape_.width < 64 && windows_.output_height / 2 <= kBands;
+  }
+
+  // The columns of pixels under a row of pools that are not zero.
+  uint64_t band_of(size_t pool) const {
+    const Windows& w = windows_;
+    uint64_t bits = 0;
+    for (size_t y = 2 * pool * w.stride_y; y < (2 * pool + 1) * w.stride_y + w.kernel_height; y++) {
+      for (size_t x = 0; x < shape_.width; x += kLanes) {
+        const Vec pixels = load_lanes(padded_ + y * shape_.width + x, smaller(kLanes, shape_.width - x));
+        bits |= static_cast<uint64_t>(lane_bits(not_equal(pixels, zero()))) << x;
+      }
+    }
+    return bits;
+  }
+
+  void interleave(size_t y) {
+    const Windows& w = windows_;
+    const size_t row = shape_.row();
+    float* to = interleaved_ + y * w.kernel_height * row;
+    for (size_t x = 0; x < shape_.width; x++) {
+      const float* from = padded_ + y * w.stride_y * row + x * w.channels;
+      for (size_t ky = 0; ky < w.kernel_height; ky++, from += row) {
+        for (size_t c = 0; c < w.channels; c++) *to++ = from[c];
+      }
+    }
+  }
+
   const Windows& windows_;
   const PaddedShape shape_;
   const float* const images_;
   float* const padded_;
-  float* interleaved_ = nullptr;
+  float* const interleaved_;
+  uint64_t bands_[kBands];
 };
 
 // sums[rows of taps, vectors] += window * gradient for every entry of a list.
@@ -121,42 +171,72 @@ inline void add_winners(WinnerSums w, const TapRows& rows) {
   }
 }
 
-// Lists of the winners of an image, by filter, pool by pool.
+// The winners of an image, by filter: lists of (where the window begins, gradient), pool by pool. What lies in memory
+// filter by filter, pool after pool, is turned round first, so that a filter's list is made by vectors of pools.
 class WinnerLists {
  public:
   WinnerLists(const Windows& w, size_t filters, Scratch* scratch)
-      : rows_(w.output_height / 2),
-        columns_(w.output_width / 2),
+      : columns_(w.output_width / 2),
+        pools_(w.output_height / 2 * columns_),
         filters_(filters),
-        stride_(rows_ * columns_ + 1),
-        entries_(reinterpret_cast<NonZero*>(scratch->take(2 * filters * stride_))),
-        counts_(reinterpret_cast<uint32_t*>(scratch->take(filters))) {}
-
-  void make(const TapSource& source, const float* d_output, const int32_t* winners) {
-    memset(counts_, 0, filters_ * sizeof(uint32_t));
-    const uint32_t places[4] = {0, static_cast<uint32_t>(source.step_x), static_cast<uint32_t>(source.step_y),
-                                static_cast<uint32_t>(source.step_y + source.step_x)};
-    for (size_t y = 0; y < rows_; y++) {
-      for (size_t x = 0; x < columns_; x++) {
-        const uint32_t first = static_cast<uint32_t>(2 * (y * source.step_y + x * source.step_x));
-        NonZero* list = entries_;
-        // An entry is written in any case and kept where it is not zero: that half are cannot be predicted.
-        for (size_t f = 0; f < filters_; f++, list += stride_) {
-          list[counts_[f]] = {first + places[winners[f] & 3], d_output[f]};
-          counts_[f] += d_output[f] != 0.0f;
-        }
-        d_output += filters_;
-        winners += filters_;
-      }
-    }
+        stride_(padded_lanes(pools_)),
+        gradients_(scratch->take(filters * stride_)),
+        winners_(scratch->take(filters * stride_)),
+        list_(reinterpret_cast<NonZero*>(scratch->take(2 * (stride_ + kMostLanes)))),
+        numbers_(reinterpret_cast<uint32_t*>(scratch->take(stride_))) {
+    for (float*& places : places_) places = scratch->take(stride_);
   }
-  const NonZero* entries(size_t filter) const { return entries_ + filter * stride_; }
-  size_t count(size_t filter) const { return counts_[filter]; }
+
+  // Of the pools that images shows to have pixels under them; the gradients of the others meet zeros alone.
+  void take(const WindowRows& images, const TapSource& source, const float* d_output, const int32_t* winners) {
+    count_ = images.list_pools(numbers_);
+    for (size_t i = 0; i < count_; i++) {
+      const size_t y = numbers_[i] / columns_, x = numbers_[i] % columns_;
+      const size_t first = 2 * (y * source.step_y + x * source.step_x);
+      const size_t places[4] = {first, first + source.step_x, first + source.step_y,
+                                first + source.step_y + source.step_x};
+      for (size_t place = 0; place < 4; place++) set_bits(places_[place] + i, static_cast<uint32_t>(places[place]));
+    }
+    turn_round(d_output, gradients_);
+    turn_round(reinterpret_cast<const float*>(winners), winners_);
+  }
+
+  // The list of one filter.
+  size_t list(size_t filter, const NonZero** entries) const {
+    const float* const gradients = gradients_ + filter * stride_;
+    const float* const winners = winners_ + filter * stride_;
+    NonZero* end = list_;
+    for (size_t i = 0; i < count_; i += kLanes) {
+      const size_t lanes = smaller(kLanes, count_ - i);
+      const Vec gradient = load_lanes(gradients + i, lanes), winner = load(winners + i);
+      Vec place = load(places_[0] + i);
+      for (int32_t number = 0; number < 3; number++) {
+        place = select(less(set1_bits(number), winner), load(places_[number + 1] + i), place);
+      }
+      const Mask won = not_equal(gradient, zero());
+      store_pairs(reinterpret_cast<float*>(end), compress(place, won), compress(gradient, won));
+      end += count(won);
+    }
+    *entries = list_;
+    return static_cast<size_t>(end - list_);
+  }
 
  private:
-  const size_t rows_, columns_, filters_, stride_;
-  NonZero* const entries_;
-  uint32_t* const counts_;
+  static void set_bits(float* to, uint32_t word) { memcpy(to, &word, sizeof(word)); }
+
+  // to[filter, i] = from[pool number i, filter]
+  void turn_round(const float* from, float* to) const {
+    const auto pool = [&](size_t i) { return from + numbers_[i] * filters_; };
+    transpose_rows(pool, count_, filters_, to, stride_);
+  }
+
+  const size_t columns_, pools_, filters_, stride_;
+  float* const gradients_;
+  float* const winners_;
+  float* places_[4];  // bits of where the windows of each pool begin
+  NonZero* const list_;
+  uint32_t* const numbers_;  // of the pools
+  size_t count_ = 0;
 };
 
 // From sums by filter, rows of taps in whole vectors, to [taps, filters].
@@ -179,30 +259,39 @@ inline void store_part(const Windows& w, size_t filters, const float* sums, cons
   }
 }
 
+// sums[columns] += the rows of a matrix, in their order
+inline void add_rows(const float* rows, size_t count, size_t columns, float* sums) {
+  for (size_t j = 0; j < columns; j += kLanes) {
+    const size_t lanes = smaller(kLanes, columns - j);
+    Vec sum = load_lanes(sums + j, lanes);
+    for (size_t i = 0; i < count; i++) sum = add(sum, load_lanes(rows + i * columns + j, lanes));
+    store_lanes(sums + j, sum, lanes);
+  }
+}
+
 inline void pooled_weights_gradient(const Conv2dBackwardArgs& args, Range samples, Scratch scratch) {
   const Windows& w = args.windows;
   const TapRows rows = tap_rows(w);
   const size_t size = rows.rows * rows.padded(), filters = args.filters;
   float* const sums = scratch.take(filters * size);
   WinnerLists lists(w, filters, &scratch);
-  const WindowRows images(w, args.input, &scratch);
-  const size_t pools = (w.output_height / 2) * (w.output_width / 2) * filters;
+  WindowRows images(w, args.input, &scratch);
+  const size_t pools = (w.output_height / 2) * (w.output_width / 2);
   for (size_t first = samples.begin; first < samples.end; first += kSamplesPerPart) {
     const size_t part = first / kSamplesPerPart;
     float* const bias = args.d_bias_parts ? args.d_bias_parts + part * filters : nullptr;
     memset(sums, 0, filters * size * sizeof(float));
     if (bias) memset(bias, 0, filters * sizeof(float));
     for (size_t sample = first; sample < smaller(first + kSamplesPerPart, samples.end); sample++) {
-      const TapSource source = images.of(sample);
-      lists.make(source, args.d_output + sample * pools, args.winners + sample * pools);
+      const TapSource source = images.take(sample);
+      const float* const d_output = args.d_output + sample * pools * filters;
+      if (bias) add_rows(d_output, pools, filters, bias);
+      if (!args.d_weight_parts) continue;
+      lists.take(images, source, d_output, args.winners + sample * pools * filters);
       for (size_t f = 0; f < filters; f++) {
-        const NonZero* const entries = lists.entries(f);
-        const size_t count = lists.count(f);
+        const NonZero* entries;
+        const size_t count = lists.list(f, &entries);
         add_winners({entries, count, source.data, source.row, sums + f * size, rows.padded()}, rows);
-        if (!bias) continue;
-        float sum = bias[f];
-        for (size_t i = 0; i < count; i++) sum += entries[i].value;
-        bias[f] = sum;
       }
     }
     if (args.d_weight_parts) {

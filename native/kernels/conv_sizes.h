@@ -55,9 +55,37 @@ static inline TapRows tap_rows(const Windows& w) {
   return {w.kernel_height, w.kernel_width * w.channels};
 }
 
+// What convolving an image of one channel pixel by pixel takes: see conv-sparse-inl.h. Whole blocks of positions are
+// summed, two rows of 2 or, where that fills no two vectors, 4.
+struct SparseConvSizes {
+  PaddedShape shape;
+  size_t block;  // columns of one
+  size_t image, weights_row, weights, bias, sums_row;
+
+  SparseConvSizes(const Windows& w, size_t filters) : shape(padded_input(w)), block(filters <= 8 ? 4 : 2) {
+    const size_t columns = (w.output_width + block - 1) / block * block;
+    shape.height = (w.output_height + 1) / 2 * 2 + w.kernel_height - 1;
+    shape.width = columns + w.kernel_width - 1;
+    image = padded_lanes(shape.size());
+    weights_row = (w.kernel_width + 2 * block - 2) * filters;
+    weights = padded_lanes((w.kernel_height + 2) * weights_row) + kMostLanes;
+    bias = padded_lanes(block * filters);
+    sums_row = padded_lanes(columns * filters) + 2 * kMostLanes;
+  }
+  size_t floats() const { return image + 2 * padded_lanes(2 * shape.height) + weights + bias + 2 * sums_row; }
+};
+
+// Whether that can be done: the pixels under a block, and those of a row, are bits of a word.
+static inline bool convolves_pixels(const Windows& w, size_t filters) {
+  const SparseConvSizes sizes(w, filters);
+  return w.channels == 1 && w.stride_y == 1 && w.stride_x == 1 && sizes.shape.width <= 64 &&
+         (w.kernel_height + 1) * (w.kernel_width + sizes.block - 1) <= 64;
+}
+
 // Floats of scratch memory.
 static inline size_t conv2d_scratch(const Windows& w, size_t filters) {
-  return padded_lanes(filters) * (taps_of(w) + 1) + padded_lanes(padded_input(w).size());
+  const size_t full = padded_lanes(filters) * (taps_of(w) + 1) + padded_lanes(padded_input(w).size());
+  return full + (convolves_pixels(w, filters) ? SparseConvSizes(w, filters).floats() : 0);
 }
 
 static inline size_t conv2d_backward_scratch(const Windows& w, size_t filters, bool pool) {
@@ -73,7 +101,7 @@ static inline size_t conv2d_backward_scratch(const Windows& w, size_t filters, b
   }
   const size_t pools = (w.output_height / 2) * (w.output_width / 2);
   const TapRows rows = tap_rows(w);
-  const size_t lists = filters * (2 * pools + 2 + rows.rows * rows.padded()) + padded_lanes(filters);
+  const size_t lists = (2 * filters + 7) * padded_lanes(pools) + 2 * kMostLanes + filters * rows.rows * rows.padded();
   const size_t scattered =
       filters * w.kernel_height * padded_lanes(w.kernel_width * w.channels) + 4 * (padded_lanes(filters) + kMostLanes);
   return image + lists + scattered + padded_lanes(input.size()) + 2 * kMostLanes + 8 * kMostLanes;

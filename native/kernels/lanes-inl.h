@@ -6,6 +6,10 @@
 
 #include "partition.h"
 
+#if defined(_MSC_VER)
+#include <intrin.h>
+#endif
+
 // For functions whose object must not go through memory: gcc leaves some of them out of line otherwise.
 #if defined(_MSC_VER)
 #define MNIST_TRAIN_INLINE __forceinline
@@ -76,6 +80,17 @@ inline void for_vec_rows(size_t columns, const Body& body) {
         body.template run<4>(j, width);
     }
   }
+}
+
+// The number of zeros behind the lowest one of a word that is not zero.
+inline size_t trailing_zeros(uint64_t word) {
+#if defined(_MSC_VER)
+  unsigned long place;
+  _BitScanForward64(&place, word);
+  return place;
+#else
+  return static_cast<size_t>(__builtin_ctzll(word));
+#endif
 }
 
 }  // namespace

@@ -76,6 +76,7 @@ inline Mask less(Vec a, Vec b) { return _mm256_cmp_ps(a, b, _CMP_LT_OQ); }
 inline Mask less_equal(Vec a, Vec b) { return _mm256_cmp_ps(a, b, _CMP_LE_OQ); }
 inline Mask not_equal(Vec a, Vec b) { return _mm256_cmp_ps(a, b, _CMP_NEQ_UQ); }
 inline size_t count(Mask mask) { return static_cast<size_t>(__builtin_popcount(_mm256_movemask_ps(mask))); }
+inline uint32_t lane_bits(Mask mask) { return static_cast<uint32_t>(_mm256_movemask_ps(mask)); }
 
 // For each of the 256 masks, which lane moves to each place: eight bytes a word.
 struct CompressTable {
@@ -92,7 +93,7 @@ struct CompressTable {
 constexpr CompressTable kCompressTable;
 
 inline Vec compress(Vec a, Mask mask) {
-  const uint64_t lanes = kCompressTable.lanes[_mm256_movemask_ps(mask)];
+  const uint64_t lanes = kCompressTable.lanes[lane_bits(mask)];
   const __m256i permutation = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(static_cast<long long>(lanes)));
   return _mm256_permutevar8x32_ps(a, permutation);
 }

@@ -87,6 +87,8 @@ inline Mask less_equal(Vec a, Vec b) { return _mm512_cmp_ps_mask(a, b, _CMP_LE_O
 // True where they differ or one is NaN.
 inline Mask not_equal(Vec a, Vec b) { return _mm512_cmp_ps_mask(a, b, _CMP_NEQ_UQ); }
 inline size_t count(Mask mask) { return static_cast<size_t>(__builtin_popcount(mask)); }
+// A bit per lane.
+inline uint32_t lane_bits(Mask mask) { return static_cast<uint32_t>(mask); }
 // The lanes where the mask is set, moved to the front; the other lanes are unspecified.
 inline Vec compress(Vec a, Mask mask) { return _mm512_maskz_compress_ps(mask, a); }
 // The integers first, first + 1, ... as the bits of the lanes.

@@ -70,6 +70,10 @@ inline Mask less(Vec a, Vec b) { return vcltq_f32(a, b); }
 inline Mask less_equal(Vec a, Vec b) { return vcleq_f32(a, b); }
 inline Mask not_equal(Vec a, Vec b) { return vmvnq_u32(vceqq_f32(a, b)); }
 inline size_t count(Mask mask) { return vaddvq_u32(vshrq_n_u32(mask, 31)); }
+inline uint32_t lane_bits(Mask mask) {
+  const uint32_t weights[4] = {1, 2, 4, 8};
+  return vaddvq_u32(vandq_u32(mask, vld1q_u32(weights)));
+}
 
 // For each of the 16 masks, which lane moves to each place: four bytes a word.
 struct CompressTable {
@@ -86,8 +90,7 @@ struct CompressTable {
 constexpr CompressTable kCompressTable;
 
 inline Vec compress(Vec a, Mask mask) {
-  const uint32_t weights[4] = {1, 2, 4, 8};
-  const uint32_t lanes = kCompressTable.lanes[vaddvq_u32(vandq_u32(mask, vld1q_u32(weights)))];
+  const uint32_t lanes = kCompressTable.lanes[lane_bits(mask)];
   float source[4], moved[4];
   vst1q_f32(source, a);
   for (int place = 0; place < 4; place++) moved[place] = source[(lanes >> (8 * place)) & 3];

@@ -14,7 +14,7 @@ export interface Link {
   built: BuiltShape;
 }
 
-/** Works out shapes and parameters, with a flatten before a layer that takes rows and meets images. Throws ERR_ARGUMENT or ERR_SHAPE. */
+/** Works out shapes and parameters, with a flatten before a layer that takes rows and meets images. Throws ERR_SHAPE. */
 export function buildChain(layers: readonly Layer[], inputShape: readonly number[]): Link[] {
   const links: Link[] = [];
   let shape = inputShape;

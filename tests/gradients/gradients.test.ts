@@ -6,36 +6,10 @@
 import { describe, expect, it } from 'vitest';
 import { ACTIVATIONS, type Activation } from '../../src/program/ops.js';
 import { availableBackends, titleOf } from '../helpers/backends.js';
-import { classes, normal, type OpSetup, runOp, setUpOp, sparse } from '../helpers/op-harness.js';
+import { DIFFERENCE, differences, expectClose, STEP, sum, U, wide } from '../helpers/differences.js';
+import { classes, normal, runOp, setUpOp, sparse } from '../helpers/op-harness.js';
 
-const U = 2 ** -24;
-const STEP = 1e-4;
-/** h² / 6 times a third derivative below 10, and float64 rounding (1e-16) divided by h. */
-const DIFFERENCE = 2e-8;
 const SLOPE = 0.2;
-
-/** d/dx[i] of a function of the whole array, for each i. */
-function differences(x: Float64Array, loss: (x: Float64Array) => number): number[] {
-  return Array.from(x, (value, i) => {
-    const moved = x.slice();
-    moved[i] = value + STEP;
-    const above = loss(moved);
-    moved[i] = value - STEP;
-    return (above - loss(moved)) / (2 * STEP);
-  });
-}
-
-function expectClose(actual: Float32Array, wanted: number[], bound: (i: number) => number, what: string) {
-  expect(actual.length, what).toBe(wanted.length);
-  wanted.forEach((value, i) => {
-    const error = Math.abs(actual[i] - value);
-    if (!(error <= bound(i)))
-      expect.fail(`${what}[${i}] is ${actual[i]}, wanted ${value}: off by ${error}, bound ${bound(i)}`);
-  });
-}
-
-const sum = (values: ArrayLike<number>) => Array.prototype.reduce.call(values, (a, b) => a + b, 0) as number;
-const wide = (setup: OpSetup, name: string) => new Float64Array(setup.inputs[name]);
 
 /** Φ by its Taylor series, all terms of one sign. */
 function normalDistribution(x: number): number {

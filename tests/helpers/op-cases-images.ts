@@ -82,11 +82,12 @@ function addConvolutions(add: AddCase): void {
     const title = `${rows} × ${describe(windows, padding)} to ${filters}${pool ? ' pooled' : ''}`;
     const forward = (options: string, activation: Activation, hasBias: boolean, hasWinners: boolean, fill: Fill) =>
       add('conv2d', `${options} ${title}`, rows, (builder) => {
-        const bias = hasBias ? builder.persistent('bias', 'parameter', [filters], fill === FEW ? FEW : normal) : null;
+        const weightFill = fill === FEW ? FEW : normal;
+        const bias = hasBias ? builder.persistent('bias', 'parameter', [filters], weightFill) : null;
         const op: Conv2dOp = {
           op: 'conv2d',
           input: builder.batched('input', inputSize(windows), fill),
-          weights: builder.persistent('weights', 'parameter', [weightRows(windows), filters], normal),
+          weights: builder.persistent('weights', 'parameter', [weightRows(windows), filters], weightFill),
           bias,
           output: builder.batched('output', outputSize(windows, filters, pool)),
           winners: hasWinners ? builder.integers('winners', outputSize(windows, filters, pool)) : null,

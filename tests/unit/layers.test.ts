@@ -1,20 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { dense, flatten } from '../../src/index.js';
 import { layerFromConfig } from '../../src/layers/from-config.js';
-import { categoricalCrossentropy } from '../../src/losses/categorical-crossentropy.js';
 import { meanSquaredError } from '../../src/losses/mean-squared-error.js';
-import { lowerModel } from '../../src/model/lower.js';
-import { buildStack } from '../../src/model/stack.js';
-import { sgd } from '../../src/optimizers/sgd.js';
-import type { Op } from '../../src/program/ops.js';
+import { opsOf } from '../helpers/lowering.js';
 import { errorOf, failure } from '../helpers/toy.js';
-
-function opsOf(layers: Parameters<typeof buildStack>[0], inputShape: number[], loss = categoricalCrossentropy()) {
-  const stack = buildStack(layers, inputShape);
-  const program = lowerModel(stack, { loss, optimizer: sgd() }, { train: 4, evaluate: 8, infer: 2 });
-  const ops = (section: 'train' | 'evaluate' | 'infer') => program.sections[section]!.ops as readonly Op[];
-  return { program, train: ops('train'), evaluate: ops('evaluate'), infer: ops('infer') };
-}
 
 describe('dense', () => {
   it('builds weights [inputs, units] and a bias, and leaves the bias out on request', () => {
@@ -83,7 +72,12 @@ describe('dense', () => {
     [{ units: 3, activation: 'relu6' }, /one of linear, relu.*softmax for activation, received "relu6"/],
     [{ units: 3, Activation: 'relu' }, /"Activation"\. Did you mean "activation"\?/],
     [{ units: 3, useBias: 1 }, /true or false for useBias/],
-    [{ units: 3, kernelInitializer: 'ones' }, /for kernelInitializer/],
+    [{ units: 3, kernelInitializer: 'one' }, /one of glorotUniform.*for kernelInitializer, received "one"/],
+    [{ units: 3, kernelInitializer: { constant: '1' } }, /for kernelInitializer\.constant, received "1"/],
+    [{ units: 3, kernelRegularizer: { l2: -1 } }, /for kernelRegularizer\.l2, received -1/],
+    [{ units: 3, kernelRegularizer: { l3: 1 } }, /one of l1, l2 for an option of kernelRegularizer, received "l3"/],
+    [{ units: 3, kernelConstraint: {} }, /for kernelConstraint\.maxNorm, received undefined/],
+    [{ units: 3, kernelConstraint: { maxNorm: -1 } }, /for kernelConstraint\.maxNorm, received -1/],
     [{ units: 3, negativeSlope: 0.1 }, /negativeSlope with activation linear/],
     [{ units: 3, activation: 'leakyRelu', negativeSlope: -1 }, /for negativeSlope, received -1/],
     [[3], /an object for the options of dense/],
@@ -119,7 +113,7 @@ describe('layerFromConfig', () => {
   });
 
   it.each([
-    [{ type: 'lambda' }, /one of dense, flatten for the type of a layer/],
+    [{ type: 'lambda' }, /one of dense, conv2d, .*residual for the type of a layer/],
     [{ type: 'constructor' }, /for the type of a layer/],
     [JSON.parse('{"type":"dense","units":3,"__proto__":{}}'), /"__proto__"/],
     [null, /an object for a layer/],

@@ -58,6 +58,19 @@ describe('save and loadModel', () => {
     expect(JSON.parse(metadata['mnist_train.model'])).toEqual(JSON.parse(JSON.stringify(model.toConfig())));
   });
 
+  it('files of the first version load: without options that came later', async () => {
+    const layer = '{"type":"dense","units":2,"activation":"linear","useBias":true,"kernelInitializer":"glorotUniform"}';
+    const architecture = `{"formatVersion":1,"name":"first","inputShape":[3],"seed":7,"layers":[${layer}]}`;
+    const contents = [
+      { name: '0.weight', shape: [2, 3], data: Float32Array.of(1, 3, 5, 2, 4, 6) },
+      { name: '0.bias', shape: [2], data: Float32Array.of(7, 8) },
+    ];
+    await writeFile(path('first version'), encodeSafetensors(contents, { 'mnist_train.model': architecture }));
+    const model = await loadModel(path('first version'), { backend });
+    expect(model.getWeights()).toEqual([Float32Array.of(1, 2, 3, 4, 5, 6), Float32Array.of(7, 8)]);
+    expect(JSON.stringify(model.toConfig())).toBe(architecture);
+  });
+
   it('save during a fit writes the weights of a whole epoch', async () => {
     const model = classifier();
     const hashes = new Set<string>();

@@ -2,24 +2,95 @@
  * Gradients of convolutions; shapes as in conv2d.ts, with dWeightParts[parts · taps · channels, filters] and
  * dBiasParts[parts, filters].
  *
- * The gradients of a sample are made into lists, one for each position of the convolution, of the filters whose gradient
- * is not zero there. Behind a pool that is a quarter of them at most, so a pool costs the backward pass nothing: it
- * makes it cheaper. Both products then go through these lists.
+ * A sample's gradients are made into lists of those that are not zero: by filter for the weights, by position for the
+ * input. Behind a pool that is a quarter of them at most, so a pool makes the backward pass cheaper. Both products then
+ * run along rows of contiguous values, with their sums in registers: taps of the image, channels of the weights. Adding
+ * up the weights' gradient position by position in memory instead took 2.4 ns per term, where this takes 0.8.
  */
 
 import { expected } from '../../../errors.js';
-import { SAMPLES_PER_PART, type Windows } from '../../../program/ops.js';
-import { compressWindow, requireConvolution } from './conv2d.js';
-import { type Kernel, type PrepareKernel, requireSameShape, rowsIn } from './kernel.js';
-import { compressRow, createSparseVectors, multiplyRow, type SparseVectors, transpose } from './matmul.js';
+import { type Conv2dBackwardOp, SAMPLES_PER_PART, type Windows } from '../../../program/ops.js';
+import { requireConvolution } from './conv2d.js';
+import {
+  type FloatMatrix,
+  type IntegerMatrix,
+  type Kernel,
+  type KernelContext,
+  type PrepareKernel,
+  requireSameShape,
+  rowsIn,
+} from './kernel.js';
+import { createSparseVectors, multiplyRow, type SparseVectors, transpose } from './matmul.js';
 import { requireParts } from './parts.js';
+import { createPatches, fillPatches, type Patches } from './patches.js';
 import { checkWindows } from './windows.js';
 
 const fround = Math.fround;
 
 /** dWeightParts, dBiasParts and dInput, each where wanted, from dOutput and, with `pool`, the pools' winners. */
-export const prepareConv2dBackward: PrepareKernel<'conv2dBackward'> = (op, { float, integer }) => {
+export const prepareConv2dBackward: PrepareKernel<'conv2dBackward'> = (op, context) => {
   const windows = checkWindows('conv2dBackward', op);
+  const buffers = findBuffers(op, windows, context);
+  const { input, weights, dOutput, winners, dWeightParts, dBiasParts, dInput } = buffers;
+  const { rows: weightRows, columns: filters } = weights;
+  const weightSize = weightRows * filters;
+  const positions = windows.outputHeight * windows.outputWidth;
+  const dWeights = dWeightParts ? new Float32Array(weightSize) : null;
+  const dBias = dBiasParts ? new Float32Array(filters) : null;
+  const byFilter = createSparseVectors(dWeights || dBias ? filters : 0, positions);
+  const patches = dWeights ? createPatches(windows) : null;
+  const blocks = positionsInBlocks(windows);
+  const places = patches ? patches.offsets : new Int32Array(positions);
+
+  const byPosition = createSparseVectors(dInput ? positions : 0, filters);
+  const covering = createSparseVectors(dInput ? 1 : 0, windows.kernelHeight * windows.kernelWidth * filters);
+  const starts = new Float32Array(windows.channels);
+  // [taps, filters, channels]: turned round once per step, so that dInput too walks along rows.
+  const transposed = new Float32Array(dInput ? weightSize : 0);
+  const winnerValues = winners ? winners.values : null;
+  const run: Kernel = (step) => {
+    const rows = rowsIn(input, step);
+    if (dInput) transposeTaps(weights.values, windows, filters, transposed);
+    if (dWeights) dWeights.fill(0);
+    if (dBias) dBias.fill(0);
+    for (let i = 0; i < rows; i++) {
+      const from = i * input.columns;
+      const slopesFrom = i * dOutput.columns;
+      if (dWeights || dBias) {
+        if (winners) listWinnersByFilter(byFilter, dOutput.values, winners.values, slopesFrom, windows, places);
+        else listByFilter(byFilter, dOutput.values, slopesFrom, blocks, places);
+      }
+      if (dWeights && patches) {
+        fillPatches(patches, windows, input.values, from);
+        addWeightGradient(byFilter, patches, weightRows, dWeights);
+      }
+      if (dBias) addBiasGradient(byFilter, dBias);
+      if (dInput) {
+        listByPosition(byPosition, dOutput.values, winnerValues, slopesFrom, windows);
+        findInputGradient(windows, byPosition, covering, transposed, starts, dInput.values, from);
+      }
+      if ((i + 1) % SAMPLES_PER_PART === 0 || i + 1 === rows) {
+        const part = Math.floor(i / SAMPLES_PER_PART);
+        if (dWeights) endWeightPart(dWeights, filters, weightRows, dWeightParts!.values, part * weightSize);
+        if (dBias) endBiasPart(dBias, dBiasParts!.values, part * filters);
+      }
+    }
+  };
+  return run;
+};
+
+interface Buffers {
+  input: FloatMatrix;
+  weights: FloatMatrix;
+  dOutput: FloatMatrix;
+  winners: IntegerMatrix | null;
+  dWeightParts: FloatMatrix | null;
+  dBiasParts: FloatMatrix | null;
+  dInput: FloatMatrix | null;
+}
+
+/** The op's buffers, of shapes that fit each other. */
+function findBuffers(op: Conv2dBackwardOp, windows: Windows, { float, integer }: KernelContext): Buffers {
   const input = float(op.input);
   const weights = float(op.weights);
   const dOutput = float(op.dOutput);
@@ -27,94 +98,150 @@ export const prepareConv2dBackward: PrepareKernel<'conv2dBackward'> = (op, { flo
   const dWeightParts = op.dWeightParts ? float(op.dWeightParts) : null;
   const dBiasParts = op.dBiasParts ? float(op.dBiasParts) : null;
   const dInput = op.dInput ? float(op.dInput) : null;
-  const { rows: weightRows, columns: filters } = weights;
-  const weightSize = weightRows * filters;
   requireConvolution('conv2dBackward', windows, input, weights, dOutput, op.pool);
   if ((winners !== null) !== op.pool) {
     const wanted = op.pool ? 'the winners' : 'no winners';
     throw expected(wanted, `a conv2dBackward ${op.pool ? 'with' : 'without'} pool`, op.winners);
   }
   if (winners) requireSameShape('conv2dBackward', winners, dOutput);
-  if (dWeightParts) requireParts('conv2dBackward', dWeightParts, input, weightRows, filters);
-  if (dBiasParts) requireParts('conv2dBackward', dBiasParts, input, 1, filters);
+  if (dWeightParts) requireParts('conv2dBackward', dWeightParts, input, weights.rows, weights.columns);
+  if (dBiasParts) requireParts('conv2dBackward', dBiasParts, input, 1, weights.columns);
   if (dInput) requireSameShape('conv2dBackward', dInput, input);
-
-  const places = positionsInBlocks(windows);
-  const gradients = createSparseVectors(windows.outputHeight * windows.outputWidth, filters);
-  const list = createSparseVectors(1, Math.max(weightRows, windows.kernelHeight * windows.kernelWidth * filters));
-  const starts = new Float32Array(windows.channels);
-  // [taps, filters, channels]: turned round once per step, so that dInput too walks along rows.
-  const transposed = new Float32Array(dInput ? weightSize : 0);
-  const run: Kernel = (step) => {
-    const rows = rowsIn(input, step);
-    if (dInput) transposeTaps(weights.values, windows, filters, transposed);
-    for (let i = 0; i < rows; i++) {
-      const part = Math.floor(i / SAMPLES_PER_PART);
-      const isFirst = i % SAMPLES_PER_PART === 0;
-      const from = i * input.columns;
-      if (winners) listWinners(gradients, dOutput.values, winners.values, i * dOutput.columns, windows);
-      else listGradients(gradients, dOutput.values, i * dOutput.columns);
-      if (dWeightParts) {
-        const to = part * weightSize;
-        if (isFirst) dWeightParts.values.fill(0, to, to + weightSize);
-        addWeightGradient(windows, places, gradients, list, input.values, from, dWeightParts.values, to);
-      }
-      if (dBiasParts) {
-        const to = part * filters;
-        if (isFirst) dBiasParts.values.fill(0, to, to + filters);
-        addBiasGradient(places, gradients, dBiasParts.values, to);
-      }
-      if (dInput) findInputGradient(windows, gradients, list, transposed, starts, dInput.values, from);
-    }
-  };
-  return run;
-};
-
-/** The positions in the order of sums over them: blocks of 2 × 2 row by row, as pools are, and row by row in a block. */
-function positionsInBlocks({ outputHeight, outputWidth }: Windows): Int32Array {
-  const places = new Int32Array(outputHeight * outputWidth);
-  let count = 0;
-  for (let top = 0; top < outputHeight; top += 2) {
-    for (let left = 0; left < outputWidth; left += 2) {
-      for (let y = top; y < Math.min(top + 2, outputHeight); y++) {
-        for (let x = left; x < Math.min(left + 2, outputWidth); x++) places[count++] = y * outputWidth + x;
-      }
-    }
-  }
-  return places;
+  return { input, weights, dOutput, winners, dWeightParts, dBiasParts, dInput };
 }
 
 /** output[tap, filters, channels] = weights[tap, channels, filters] turned round, tap by tap. */
 function transposeTaps(weights: Float32Array, windows: Windows, filters: number, output: Float32Array): void {
   const { channels, kernelHeight, kernelWidth } = windows;
-  const taps = kernelHeight * kernelWidth;
-  for (let tap = 0; tap < taps; tap++) transpose(weights, channels, filters, output, tap * channels * filters);
+  const size = channels * filters;
+  const end = kernelHeight * kernelWidth * size;
+  for (let from = 0; from < end; from += size) transpose(weights, channels, filters, output, from, from);
 }
 
-/** Lists the gradients of one sample that are not zero: vector p has the filters of position p. */
-function listGradients(gradients: SparseVectors, dOutput: Float32Array, from: number): void {
-  const { counts, stride } = gradients;
-  for (let p = 0; p < counts.length; p++) compressRow(gradients, dOutput, from + p * stride, stride, 1, p);
+/** The positions in the order of sums over them: blocks of 2 × 2 row by row, as pools are, and row by row in a block. */
+function positionsInBlocks({ outputHeight, outputWidth }: Windows): Int32Array {
+  const positions = new Int32Array(outputHeight * outputWidth);
+  let count = 0;
+  for (let top = 0; top < outputHeight; top += 2) {
+    for (let left = 0; left < outputWidth; left += 2) {
+      for (let y = top; y < Math.min(top + 2, outputHeight); y++) {
+        for (let x = left; x < Math.min(left + 2, outputWidth); x++) positions[count++] = y * outputWidth + x;
+      }
+    }
+  }
+  return positions;
 }
 
-/** The same behind a pool: a gradient belongs to the position that won. */
-function listWinners(
-  gradients: SparseVectors,
+/** Lists, as vector f, the gradients of filter f that are not zero, by block, with their position's place. */
+function listByFilter(
+  lists: SparseVectors,
+  dOutput: Float32Array,
+  from: number,
+  blocks: Int32Array,
+  places: Int32Array,
+): void {
+  const { offsets, values, counts, stride } = lists;
+  const filters = counts.length;
+  counts.fill(0);
+  for (let i = 0; i < blocks.length; i++) {
+    const at = from + blocks[i] * filters;
+    const offset = places[blocks[i]];
+    for (let f = 0; f < filters; f++) {
+      const value = dOutput[at + f];
+      if (value === 0) continue;
+      const place = f * stride + counts[f]++;
+      offsets[place] = offset;
+      values[place] = value;
+    }
+  }
+}
+
+/** The same behind a pool, whose gradient is that of the position that won. */
+function listWinnersByFilter(
+  lists: SparseVectors,
   dOutput: Float32Array,
   winners: Int32Array,
   from: number,
   { outputHeight, outputWidth }: Windows,
+  places: Int32Array,
 ): void {
-  const { offsets, values, counts, stride } = gradients;
+  const { offsets, values, counts, stride } = lists;
+  const filters = counts.length;
   counts.fill(0);
   let at = from;
   for (let y = 0; y + 2 <= outputHeight; y += 2) {
     for (let x = 0; x + 2 <= outputWidth; x += 2) {
       const position = y * outputWidth + x;
-      for (let f = 0; f < stride; f++, at++) {
+      for (let f = 0; f < filters; f++, at++) {
         const value = dOutput[at];
         if (value === 0) continue;
         const winner = winners[at];
+        const place = f * stride + counts[f]++;
+        offsets[place] = places[position + (winner >> 1) * outputWidth + (winner & 1)];
+        values[place] = value;
+      }
+    }
+  }
+}
+
+/** dWeights[filters, taps · channels] += one sample's. */
+function addWeightGradient(lists: SparseVectors, patches: Patches, weightRows: number, dWeights: Float32Array): void {
+  const { values, stretches, columns, step } = patches;
+  const filters = lists.counts.length;
+  for (let stretch = 0; stretch < stretches; stretch++) {
+    for (let f = 0; f < filters; f++) {
+      const to = f * weightRows + stretch * columns;
+      multiplyRow(lists, f, values, columns, dWeights, dWeights, to, to, stretch * step);
+    }
+  }
+}
+
+/** dBias[filters] += one sample's. */
+function addBiasGradient({ values, counts, stride }: SparseVectors, dBias: Float32Array): void {
+  for (let f = 0; f < dBias.length; f++) {
+    const last = f * stride + counts[f];
+    let sum = dBias[f];
+    for (let entry = f * stride; entry < last; entry++) sum = fround(sum + values[entry]);
+    dBias[f] = sum;
+  }
+}
+
+/** Puts a part's gradient in its place, turned round, and begins the next one's. */
+function endWeightPart(
+  dWeights: Float32Array,
+  filters: number,
+  weightRows: number,
+  parts: Float32Array,
+  to: number,
+): void {
+  transpose(dWeights, filters, weightRows, parts, 0, to);
+  dWeights.fill(0);
+}
+
+function endBiasPart(dBias: Float32Array, parts: Float32Array, to: number): void {
+  for (let f = 0; f < dBias.length; f++) parts[to + f] = dBias[f];
+  dBias.fill(0);
+}
+
+/** Lists, as vector p, the gradients of position p that are not zero, with their filters. */
+function listByPosition(
+  lists: SparseVectors,
+  dOutput: Float32Array,
+  winners: Int32Array | null,
+  from: number,
+  { outputHeight, outputWidth }: Windows,
+): void {
+  const { offsets, values, counts, stride } = lists;
+  const cell = winners ? 2 : 1;
+  counts.fill(0);
+  let at = from;
+  for (let y = 0; y + cell <= outputHeight; y += cell) {
+    for (let x = 0; x + cell <= outputWidth; x += cell) {
+      const position = y * outputWidth + x;
+      for (let f = 0; f < stride; f++, at++) {
+        const value = dOutput[at];
+        if (value === 0) continue;
+        const winner = winners ? winners[at] : 0;
         const p = position + (winner >> 1) * outputWidth + (winner & 1);
         const place = p * stride + counts[p]++;
         offsets[place] = f;
@@ -124,70 +251,11 @@ function listWinners(
   }
 }
 
-/** dWeights[to + tap, channels, filters] += one sample's, position by position. */
-function addWeightGradient(
-  windows: Windows,
-  places: Int32Array,
-  gradients: SparseVectors,
-  list: SparseVectors,
-  input: Float32Array,
-  from: number,
-  dWeights: Float32Array,
-  to: number,
-): void {
-  const { strideY, strideX, padTop, padLeft, outputWidth } = windows;
-  const { counts, stride } = gradients;
-  for (let place = 0; place < places.length; place++) {
-    const p = places[place];
-    if (counts[p] === 0) continue;
-    const y = Math.floor(p / outputWidth);
-    const left = (p - y * outputWidth) * strideX - padLeft;
-    compressWindow(list, input, from, y * strideY - padTop, left, windows, stride);
-    addOuterProduct(list, gradients, p, dWeights, to);
-  }
-}
-
-/** dWeights[to + row of a tap, filter] += value at the tap · gradient, for all that are not zero. */
-function addOuterProduct(
-  taps: SparseVectors,
-  gradients: SparseVectors,
-  position: number,
-  dWeights: Float32Array,
-  to: number,
-): void {
-  const { offsets: rows, values } = taps;
-  const { offsets: columns, values: slopes } = gradients;
-  const first = position * gradients.stride;
-  const last = first + gradients.counts[position];
-  const count = taps.counts[0];
-  for (let entry = 0; entry < count; entry++) {
-    const value = values[entry];
-    const row = to + rows[entry];
-    for (let g = first; g < last; g++) {
-      const place = row + columns[g];
-      dWeights[place] = fround(dWeights[place] + value * slopes[g]);
-    }
-  }
-}
-
-/** dBias[to + filter] += one sample's, position by position. */
-function addBiasGradient(places: Int32Array, gradients: SparseVectors, dBias: Float32Array, to: number): void {
-  const { offsets, values, counts, stride } = gradients;
-  for (let i = 0; i < places.length; i++) {
-    const p = places[i];
-    const last = p * stride + counts[p];
-    for (let g = p * stride; g < last; g++) {
-      const place = to + offsets[g];
-      dBias[place] = fround(dBias[place] + values[g]);
-    }
-  }
-}
-
 /** dInput of one image: for each pixel, the gradients of the windows that cover it, times the weights of its tap there. */
 function findInputGradient(
   windows: Windows,
-  gradients: SparseVectors,
-  list: SparseVectors,
+  byPosition: SparseVectors,
+  covering: SparseVectors,
   transposed: Float32Array,
   starts: Float32Array,
   dInput: Float32Array,
@@ -197,8 +265,8 @@ function findInputGradient(
   let place = to;
   for (let y = 0; y < inputHeight; y++) {
     for (let x = 0; x < inputWidth; x++) {
-      listCovering(windows, gradients, list, y, x);
-      multiplyRow(list, 0, transposed, channels, starts, dInput, place);
+      listCovering(windows, byPosition, covering, y, x);
+      multiplyRow(covering, 0, transposed, channels, starts, dInput, place);
       place += channels;
     }
   }
@@ -207,14 +275,14 @@ function findInputGradient(
 /** Lists, as vector 0, the gradients of all windows that cover a pixel, with the rows of transposed weights they meet. */
 function listCovering(
   windows: Windows,
-  gradients: SparseVectors,
-  list: SparseVectors,
+  byPosition: SparseVectors,
+  covering: SparseVectors,
   pixelY: number,
   pixelX: number,
 ): void {
   const { channels, kernelHeight, kernelWidth, strideY, strideX, padTop, padLeft, outputHeight, outputWidth } = windows;
-  const { offsets: filters, values, counts, stride } = gradients;
-  const { offsets, values: slopes } = list;
+  const { offsets: filters, values, counts, stride } = byPosition;
+  const { offsets, values: slopes } = covering;
   const tapSize = channels * stride;
   const yEnd = endWindow(pixelY + padTop, strideY, outputHeight);
   const xBegin = firstWindow(pixelX + padLeft, kernelWidth, strideX);
@@ -232,7 +300,7 @@ function listCovering(
       }
     }
   }
-  list.counts[0] = count;
+  covering.counts[0] = count;
 }
 
 /** The first window that covers an element, `at` counted from where window 0 begins. */

@@ -89,8 +89,8 @@ export const prepareConv2d: PrepareKernel<'conv2d'> = (op, { float, integer }) =
   const filters = weights.columns;
   requireConvolution('conv2d', windows, input, weights, output, op.pool);
   if (op.bias) requireColumns('conv2d', float(op.bias), filters);
-  if (winners) requireSameShape('conv2d', winners, output);
   requirePoolable(op);
+  if (winners) requireSameShape('conv2d', winners, output);
 
   const starts = op.bias ? float(op.bias).values : new Float32Array(filters);
   const list = createSparseVectors(1, weights.rows);

@@ -77,7 +77,8 @@ export function compressColumns(
 }
 
 /**
- * output[to ... to + columns - 1] = starts + Σ_k left[k] · right[k, columns], in increasing k.
+ * output[to ... to + columns - 1] = starts[startsFrom ...] + Σ_k left[k] · right[k, columns], in increasing k, where row k
+ * of the right factor begins `rightFrom` behind the offset in the list.
  *
  * Eight columns at a time: eight independent chains hide the latency of addition and rounding, and the accumulators
  * stay in registers. Measured per multiply-add on an AMD EPYC (Zen 4), Node.js 20: 0.77 ns; four columns 0.87; sixteen
@@ -93,23 +94,27 @@ export function multiplyRow(
   starts: Float32Array,
   output: Float32Array,
   to: number,
+  startsFrom = 0,
+  rightFrom = 0,
 ): void {
   const { offsets, values } = sparse;
   const first = vector * sparse.stride;
   const last = first + sparse.counts[vector];
   let j = 0;
   for (; j + 8 <= columns; j += 8) {
-    let sum0 = starts[j];
-    let sum1 = starts[j + 1];
-    let sum2 = starts[j + 2];
-    let sum3 = starts[j + 3];
-    let sum4 = starts[j + 4];
-    let sum5 = starts[j + 5];
-    let sum6 = starts[j + 6];
-    let sum7 = starts[j + 7];
+    const start = startsFrom + j;
+    let sum0 = starts[start];
+    let sum1 = starts[start + 1];
+    let sum2 = starts[start + 2];
+    let sum3 = starts[start + 3];
+    let sum4 = starts[start + 4];
+    let sum5 = starts[start + 5];
+    let sum6 = starts[start + 6];
+    let sum7 = starts[start + 7];
+    const column = rightFrom + j;
     for (let entry = first; entry < last; entry++) {
       const value = values[entry];
-      const row = offsets[entry] + j;
+      const row = offsets[entry] + column;
       sum0 = fround(sum0 + value * right[row]);
       sum1 = fround(sum1 + value * right[row + 1]);
       sum2 = fround(sum2 + value * right[row + 2]);
@@ -129,17 +134,88 @@ export function multiplyRow(
     output[place + 6] = sum6;
     output[place + 7] = sum7;
   }
-  for (; j < columns; j++) {
-    let sum = starts[j];
-    for (let entry = first; entry < last; entry++) sum = fround(sum + values[entry] * right[offsets[entry] + j]);
+  // What is left of ten classes or six filters would be a fifth of the work and half of the time, column by column.
+  if (j + 4 <= columns) {
+    multiplyFour(sparse, first, last, right, rightFrom + j, starts, startsFrom + j, output, to + j);
+    j += 4;
+  }
+  if (j + 2 <= columns) {
+    multiplyTwo(sparse, first, last, right, rightFrom + j, starts, startsFrom + j, output, to + j);
+    j += 2;
+  }
+  if (j < columns) {
+    let sum = starts[startsFrom + j];
+    const column = rightFrom + j;
+    for (let entry = first; entry < last; entry++) sum = fround(sum + values[entry] * right[offsets[entry] + column]);
     output[to + j] = sum;
   }
 }
 
-/** output[columns, rows] = input[rows, columns] turned round, each of the two from `from` on. */
-export function transpose(input: Float32Array, rows: number, columns: number, output: Float32Array, from = 0): void {
+/** Four columns of multiplyRow, from entry `first` of the list to the one before `last`. */
+function multiplyFour(
+  { offsets, values }: SparseVectors,
+  first: number,
+  last: number,
+  right: Float32Array,
+  column: number,
+  starts: Float32Array,
+  start: number,
+  output: Float32Array,
+  to: number,
+): void {
+  let sum0 = starts[start];
+  let sum1 = starts[start + 1];
+  let sum2 = starts[start + 2];
+  let sum3 = starts[start + 3];
+  for (let entry = first; entry < last; entry++) {
+    const value = values[entry];
+    const row = offsets[entry] + column;
+    sum0 = fround(sum0 + value * right[row]);
+    sum1 = fround(sum1 + value * right[row + 1]);
+    sum2 = fround(sum2 + value * right[row + 2]);
+    sum3 = fround(sum3 + value * right[row + 3]);
+  }
+  output[to] = sum0;
+  output[to + 1] = sum1;
+  output[to + 2] = sum2;
+  output[to + 3] = sum3;
+}
+
+/** Two columns of multiplyRow. */
+function multiplyTwo(
+  { offsets, values }: SparseVectors,
+  first: number,
+  last: number,
+  right: Float32Array,
+  column: number,
+  starts: Float32Array,
+  start: number,
+  output: Float32Array,
+  to: number,
+): void {
+  let sum0 = starts[start];
+  let sum1 = starts[start + 1];
+  for (let entry = first; entry < last; entry++) {
+    const value = values[entry];
+    const row = offsets[entry] + column;
+    sum0 = fround(sum0 + value * right[row]);
+    sum1 = fround(sum1 + value * right[row + 1]);
+  }
+  output[to] = sum0;
+  output[to + 1] = sum1;
+}
+
+/** output[columns, rows] = input[rows, columns] turned round, from `from` and `to` on. */
+export function transpose(
+  input: Float32Array,
+  rows: number,
+  columns: number,
+  output: Float32Array,
+  from = 0,
+  to = 0,
+): void {
   for (let i = 0; i < rows; i++) {
-    for (let j = 0; j < columns; j++) output[from + j * rows + i] = input[from + i * columns + j];
+    for (let j = 0; j < columns; j++) output[to + j * rows + i] = input[from + i * columns + j];
   }
 }
 
