@@ -278,6 +278,26 @@ void test_barriers() {
   CHECK(barriers_of({fixed(50, 10), fixed(50, 10)}, ops) == "101");
 }
 
+// Folded weights lie as the weights do, whoever else reads one of them.
+void test_layout_of_folded_weights() {
+  const std::vector<Spec> buffers = {fixed(5, 40), fixed(1, 40), fixed(1, 40), fixed(5, 40),
+                                     fixed(1, 40), images(5),    images(40)};
+  const std::vector<double> fold = {code("foldBatchNorm"), 0, -1, 1, 2, -1, -1, 3, 4, 1e-3};
+  const std::vector<double> dense = {code("dense"), 5, 3, 4, 6, 0, 0};
+  const std::vector<double> product = {code("matmul"), 5, 0, 6, 0, 0};
+  const auto layout_parts = [&](const std::vector<std::vector<double>>& ops) {
+    const std::vector<double> words = train_program(buffers, ops);
+    Program program;
+    std::string error;
+    CHECK_MESSAGE(parse_program(words.data(), words.size(), &program, &error), error);
+    schedule(&program, 2);
+    CHECK(program.buffers[0].layout_parts == program.buffers[3].layout_parts);
+    return program.buffers[0].layout_parts;
+  };
+  CHECK(layout_parts({fold, dense}) == 2);
+  CHECK(layout_parts({fold, dense, product}) == 0);
+}
+
 }  // namespace
 }  // namespace test
 }  // namespace mnist_train
@@ -292,5 +312,6 @@ int main() {
   test_windows();
   test_damaged_words();
   test_barriers();
+  test_layout_of_folded_weights();
   return report("op_checks_test");
 }
