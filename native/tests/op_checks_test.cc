@@ -36,6 +36,12 @@ struct Case {
 
 // 4 x 6 images of 3 channels in windows of 2 x 3, every second one, one column of padding.
 const std::vector<double> kSome = {4, 6, 3, 2, 3, 2, 2, 0, 1, 2, 3};
+// The same with more values behind it.
+std::vector<double> some_and(std::initializer_list<double> values) {
+  std::vector<double> all = kSome;
+  all.insert(all.end(), values);
+  return all;
+}
 
 const std::vector<Case>& cases() {
   static const std::vector<Case> list = {
@@ -59,6 +65,11 @@ const std::vector<Case>& cases() {
        0},
       {"regularize", {fixed(5, 40), fixed(5, 40)}, {0.01, 0.02}, 0},
       {"maxNorm", {fixed(5, 40)}, {1.5}, 0},
+      {"conv2d", {images(72), fixed(18, 5), fixed(1, 5), images(5), winners(5)}, some_and({1, 0, 1}), 11},
+      {"conv2dBackward",
+       {images(72), fixed(18, 5), images(5), winners(5), fixed(36, 5), fixed(2, 5), images(72)},
+       some_and({1}),
+       11},
   };
   return list;
 }
