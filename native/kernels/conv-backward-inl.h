@@ -127,15 +127,13 @@ GradientTileFunction gradient_tile_of_height(size_t taps, bool tail) {
   return tail ? gradient_tile<kTaps, kVecs, true> : gradient_tile<kTaps, kVecs, false>;
 }
 
-constexpr int most_taps(int vecs) { return most_positions(vecs) < 12 ? most_positions(vecs) : 12; }
-
 // The taps of one row of the window, in tiles whose heights differ by one at most.
 template <int kVecs>
 void gradient_of_row(size_t vecs, GradientTile tile, size_t taps) {
   if constexpr (kVecs > 1) {
     if (vecs < kVecs) return gradient_of_row<kVecs - 1>(vecs, tile, taps);
   }
-  constexpr int kMost = most_taps(kVecs);
+  constexpr int kMost = most_positions(kVecs);
   const size_t tiles = (taps + kMost - 1) / kMost;
   for (size_t i = 0; i < tiles; i++) {
     const size_t begin = taps * i / tiles, end = taps * (i + 1) / tiles;

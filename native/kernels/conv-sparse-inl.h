@@ -79,6 +79,7 @@ class SparseConvolution {
     memset(image_, 0, sizes_.image * sizeof(float));
     reverse_weights();
     number_taps();
+    weigh_up();
     memset(bias_, 0, sizes_.bias * sizeof(float));
     for (size_t i = 0; i < sizes_.block * args.filters; i++)
       bias_[i] = args.bias ? args.bias[i % args.filters] + 0.0f : 0.0f;
@@ -100,7 +101,7 @@ class SparseConvolution {
       }
       row_bits_[y] = bits;
     }
-    return pixels * 10 < w.input_height * w.input_width * 6;
+    return pixels * pixel_work_ + block_work_ < full_work_;
   }
 
   // All positions of the image, or pools.
@@ -128,6 +129,19 @@ class SparseConvolution {
                args_.weights + (ky * w.kernel_width + kx) * args_.filters, args_.filters * sizeof(float));
       }
     }
+  }
+
+  // In multiply-adds of vectors. A block takes as long as some forty more: its bits must be found, and where they end
+  // cannot be predicted.
+  void weigh_up() {
+    constexpr size_t kBlock = 40;
+    const Windows& w = args_.windows;
+    const size_t rows = (w.output_height + 1) / 2, columns = (w.output_width + sizes_.block - 1) / sizes_.block;
+    const size_t vecs = (sizes_.block * args_.filters + kLanes - 1) / kLanes;
+    const size_t blocks_of_pixel = (w.kernel_height + 1) * (w.kernel_width + sizes_.block - 1) / (2 * sizes_.block);
+    pixel_work_ = blocks_of_pixel * 2 * vecs;
+    block_work_ = rows * columns * kBlock;
+    full_work_ = w.output_height * w.output_width * taps_of(w) * (whole_vectors(args_.filters) / kLanes);
   }
 
   void number_taps() {
@@ -194,6 +208,7 @@ class SparseConvolution {
   float* const bias_;
   const SumRows sums_;
   BlockTap taps_[64];
+  size_t pixel_work_, block_work_, full_work_;
 };
 
 }  // namespace
