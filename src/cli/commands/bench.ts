@@ -34,7 +34,7 @@ export function benchCommand(run: Run): Command {
   const command = new Command('bench')
     .description(
       'Measure, in turns, every instruction set of the native backend by threads and the TypeScript backend: matrix ' +
-        "products beside the machine's multiply-add limit, training steps, epochs and predictions.",
+        "products and convolutions beside the machine's multiply-add limit, training steps, epochs and predictions.",
     )
     .option(
       '--filter <text>',
