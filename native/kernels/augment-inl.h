@@ -1,7 +1,8 @@
 // Augmentation of images: moved, or looked up by bilinear interpolation where a matrix and a smooth field of
 // displacements say, then partly erased. Every random number has a place of its own among the sample's words.
 //
-// An affine change with a field takes about 1.5 µs for an image of 28x28 on one core (AVX-512), a move by itself 0.1.
+// An image of 28x28 takes about 2 µs on one core of an AMD Zen 4 for an affine change with a field (AVX-512; AVX2 2.4),
+// 0.2 for a move by itself; the TypeScript kernel takes 53 and 2.
 #ifndef MNIST_TRAIN_KERNELS_AUGMENT_INL_H_
 #define MNIST_TRAIN_KERNELS_AUGMENT_INL_H_
 

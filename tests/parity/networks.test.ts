@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { syntheticImages } from '../../src/cli/bench/data.js';
-import { adam, dense, type Layer, type Optimizer, sequential, sgd } from '../../src/index.js';
+import { adam, conv2d, dense, type Layer, maxPooling2d, type Optimizer, sequential, sgd } from '../../src/index.js';
 import { nativeBackends, titleOf } from '../helpers/backends.js';
 
 /**
@@ -46,6 +46,39 @@ describe.each(Object.entries(networks))('784-%s-10', (_, { widths, activation = 
     for (const backend of natives) {
       for (const threads of [1, 2, 3, 5]) {
         const got = await train(backend, threads, data);
+        expect(got === wanted, `${titleOf(backend)}, ${threads} threads`).toBe(true);
+      }
+    }
+  });
+});
+
+describe('with augmentation', () => {
+  const augmentation = {
+    ...{ shift: 2, rotation: 10, scale: 0.1, elastic: { alpha: 2, spacing: 7 } },
+    erase: { probability: 0.3, size: 9 },
+  };
+  // A dense layer reads images that were divided by parts; a convolution takes over the parts.
+  const before: Record<string, Layer[]> = {
+    dense: [dense({ units: 128, activation: 'relu' })],
+    convolutional: [conv2d({ filters: 8, kernelSize: 3, activation: 'relu' }), maxPooling2d()],
+  };
+
+  it.each(Object.entries(before))('a %s network has the same weights everywhere', async (_, layers) => {
+    async function train(backend: (typeof natives)[number], threads: number): Promise<string> {
+      const all = [...layers, dense({ units: 10, activation: 'softmax' })];
+      const model = sequential(all, { inputShape: [28, 28, 1], seed: 11, backend, threads });
+      try {
+        model.compile({ optimizer: adam({ learningRate: 0.003 }), loss: 'categoricalCrossentropy', augmentation });
+        const history = await model.fit(images, FIT);
+        return JSON.stringify([model.weightsSha256(), history.epochs.map((epoch) => epoch.loss)]);
+      } finally {
+        model.dispose();
+      }
+    }
+    const wanted = await train(natives[0], 1);
+    for (const backend of natives) {
+      for (const threads of [1, 2, 3, 5]) {
+        const got = await train(backend, threads);
         expect(got === wanted, `${titleOf(backend)}, ${threads} threads`).toBe(true);
       }
     }
