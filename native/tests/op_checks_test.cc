@@ -65,11 +65,15 @@ const std::vector<Case>& cases() {
        0},
       {"regularize", {fixed(5, 40), fixed(5, 40)}, {0.01, 0.02}, 0},
       {"maxNorm", {fixed(5, 40)}, {1.5}, 0},
+<<<<<<< HEAD
       {"conv2d", {images(72), fixed(18, 5), fixed(1, 5), images(5), winners(5)}, some_and({1, 0, 1}), 11},
       {"conv2dBackward",
        {images(72), fixed(18, 5), images(5), winners(5), fixed(36, 5), fixed(2, 5), images(72)},
        some_and({1}),
        11},
+=======
+      {"augment", {images(72), images(72)}, {4, 6, 3, 2, 30, 0.2, 0.3, 0.1, 2.5, 3, 0.5, 2, 5, 6, 0}, 4},
+>>>>>>> cnn-augment
   };
   return list;
 }
@@ -144,6 +148,42 @@ void test_wrong_values() {
       }
     }
   }
+}
+
+// What bounds the places that an augmentation looks at.
+void test_augment_ranges() {
+  const Case& sound = cases().back();
+  CHECK(strcmp(sound.op, "augment") == 0);
+  const auto taken = [&](size_t value, double number) {
+    Case c = sound;
+    c.values[value] = number;
+    return parses(words_of(c));
+  };
+  const struct {
+    size_t value;
+    double least, most, below, above;
+  } ranges[] = {{3, 0, 8, -1, 9},
+                {4, 0, 45, -1, 46},
+                {5, 0, 0.5, -0.1, 0.6},
+                {6, 0, 0.5, -0.1, 0.6},
+                {7, 0, 0.5, -1, 1},
+                {8, 0, 16, -1, 16.5},
+                {9, 2, 64, 1, 65},
+                {10, 0, 1, -0.1, 1.1},
+                {11, 1, 4, 0, 5},
+                {12, 0, 4294967295.0, -1, 4294967296.0},
+                {13, 0, 4294967295.0, -1, 4294967296.0},
+                {14, 0, 0, -1, 1}};
+  for (const auto& r : ranges) {
+    const std::string name = "augment value " + std::to_string(r.value);
+    CHECK_MESSAGE(taken(r.value, r.least) && taken(r.value, r.most), name);
+    CHECK_MESSAGE(!taken(r.value, r.below) && !taken(r.value, r.above) && !taken(r.value, NAN), name);
+  }
+  Case in_place = sound;
+  in_place.buffers.pop_back();
+  std::vector<double> op = {code("augment"), 0, 0};
+  op.insert(op.end(), sound.values.begin(), sound.values.end());
+  CHECK(!parses(train_program(in_place.buffers, {op})));
 }
 
 // Parts in memory that belongs to no section have no known number.
@@ -318,6 +358,7 @@ int main() {
   test_sound();
   test_wrong_buffers();
   test_wrong_values();
+  test_augment_ranges();
   test_parts_outside_a_section();
   test_inference();
   test_windows();

@@ -4,6 +4,7 @@ import { createJsBackend } from '../../src/backends/js/backend.js';
 import { syntheticImages } from '../../src/cli/bench/data.js';
 import {
   type Activation,
+  type AugmentationOptions,
   activation,
   adam,
   averagePooling2d,
@@ -32,6 +33,7 @@ interface Network {
   layers: readonly Layer[];
   optimizer: Optimizer;
   batchSize: number;
+  augmentation?: AugmentationOptions;
 }
 
 const large: Images = { ...syntheticImages(150), shape: [28, 28, 1] };
@@ -121,11 +123,34 @@ const convolutionalNetworks: Record<string, Network> = {
   },
 };
 
+const augmentation: AugmentationOptions = {
+  shift: 2,
+  rotation: 10,
+  scale: 0.1,
+  elastic: { alpha: 2, spacing: 7 },
+  erase: { probability: 0.3, size: 9 },
+};
+/** A dense layer reads images that were divided by parts; a convolution takes over the parts. */
+const augmentedNetworks: Record<string, Network> = {
+  'dense, augmented': { ...denseNetwork([128], 'relu', adam({ learningRate: 0.003 })), augmentation },
+  'convolutional, augmented': {
+    layers: [conv2d({ filters: 8, kernelSize: 3, activation: 'relu' }), maxPooling2d(), softmax10],
+    optimizer: adam({ learningRate: 0.003 }),
+    batchSize: 64,
+    augmentation,
+  },
+};
+
 /** All that a user sees of a training: weights, losses and answers. */
-async function train({ layers, optimizer, batchSize }: Network, data: Images, backend: Backend, threads?: number) {
+async function train(
+  { layers, optimizer, batchSize, augmentation }: Network,
+  data: Images,
+  backend: Backend,
+  threads?: number,
+) {
   const model = sequential(layers, { inputShape: data.shape, seed: 11, backend, threads });
   try {
-    model.compile({ optimizer, loss: 'categoricalCrossentropy' });
+    model.compile({ optimizer, loss: 'categoricalCrossentropy', augmentation });
     const history = await model.fit(data, { epochs: 2, batchSize });
     const { loss } = await model.evaluate(data);
     const answers = await model.predict(data.inputs.subarray(0, data.shape[0] * data.shape[1] * 20));
@@ -138,6 +163,7 @@ async function train({ layers, optimizer, batchSize }: Network, data: Images, ba
 const natives = nativeBackends();
 const everywhere = [
   ...Object.entries(denseNetworks).map(([title, network]) => [title, network, large] as const),
+  ...Object.entries(augmentedNetworks).map(([title, network]) => [title, network, large] as const),
   ...Object.entries(convolutionalNetworks).map(([title, network]) => [title, network, small] as const),
 ];
 
