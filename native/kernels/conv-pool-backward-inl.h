@@ -48,17 +48,19 @@ class WindowRows {
     return {interleaved_, 0, w.kernel_height * row, w.stride_x * w.kernel_height * w.channels, rows.rows, rows.taps};
   }
 
-  // The numbers of the pools that have a value other than zero under them, or of all where that is not known.
-  size_t list_pools(uint32_t* numbers) const {
+  // The numbers of the pools that have a value other than zero under them, or of all where that is not known, and where
+  // their first windows begin.
+  size_t list_pools(const TapSource& source, uint32_t* numbers, uint32_t* begins) const {
     const Windows& w = windows_;
-    const size_t rows = w.output_height / 2, columns = w.output_width / 2;
-    const size_t width = w.stride_x + w.kernel_width;
+    const size_t rows = w.output_height / 2, columns = w.output_width / 2, width = w.stride_x + w.kernel_width;
+    const bool counts = counts_pixels();
     size_t count = 0;
     for (size_t y = 0; y < rows; y++) {
+      const uint64_t band = counts ? bands_[y] : 0;
       for (size_t x = 0; x < columns; x++) {
         numbers[count] = static_cast<uint32_t>(y * columns + x);
-        const bool empty = counts_pixels() && (bands_[y] >> (2 * x * w.stride_x) & ((uint64_t{1} << width) - 1)) == 0;
-        count += !empty;
+        begins[count] = static_cast<uint32_t>(2 * (y * source.step_y + x * source.step_x));
+        count += !counts || (band >> (2 * x * w.stride_x) & ((uint64_t{1} << width) - 1)) != 0;
       }
     }
     return count;
@@ -85,19 +87,19 @@ class WindowRows {
     return bits;
   }
 
+  // Row y of windows.
   void interleave(size_t y) {
     const Windows& w = windows_;
-    const size_t row = shape_.row(), height = w.kernel_height;
-    const float* const first = padded_ + y * w.stride_y * row;
+    const size_t row = shape_.row(), height = w.kernel_height, channels = w.channels;
     float* const to = interleaved_ + y * height * row;
-    if (w.channels == 1) {
-      return transpose_rows([&](size_t ky) { return first + ky * row; }, height, row, to, height);
-    }
-    for (size_t x = 0; x < shape_.width; x++) {
-      for (size_t ky = 0; ky < height; ky++) {
-        for (size_t c = 0; c < w.channels; c++) {
-          to[(x * height + ky) * w.channels + c] = first[ky * row + x * w.channels + c];
-        }
+    for (size_t ky = 0; ky < height; ky++) {
+      const float* const from = padded_ + (y * w.stride_y + ky) * row;
+      if (channels == 1) {
+        for (size_t x = 0; x < row; x++) to[x * height + ky] = from[x];
+        continue;
+      }
+      for (size_t x = 0; x < shape_.width; x++) {
+        for (size_t c = 0; c < channels; c++) to[(x * height + ky) * channels + c] = from[x * channels + c];
       }
     }
   }
@@ -110,10 +112,15 @@ class WindowRows {
   uint64_t bands_[kBands];
 };
 
-// sums[rows of taps, vectors] += window * gradient for every entry of a list.
-struct WinnerSums {
+// Who won, for one filter.
+struct WinnerList {
   const NonZero* entries;  // index: where the window begins
   size_t count;
+};
+
+// sums[rows of taps, vectors] += window * gradient for every entry of a list.
+struct WinnerSums {
+  WinnerList list;
   const float* input;
   size_t row;  // from a row of taps to the next
   float* sums;
@@ -127,9 +134,9 @@ void add_windows(const WinnerSums& w) {
   for (int r = 0; r < kRows; r++) {
     for (int v = 0; v < kVecs; v++) acc[r][v] = load(w.sums + r * w.sums_row + v * kLanes);
   }
-  for (size_t i = 0; i < w.count; i++) {
-    const float* const x = w.input + w.entries[i].index;
-    const Vec gradient = set1(w.entries[i].value);
+  for (size_t i = 0; i < w.list.count; i++) {
+    const float* const x = w.input + w.list.entries[i].index;
+    const Vec gradient = set1(w.list.entries[i].value);
     MNIST_TRAIN_UNROLL
     for (int r = 0; r < kRows; r++) {
       for (int v = 0; v < kVecs; v++) acc[r][v] = fma(load(x + r * w.row + v * kLanes), gradient, acc[r][v]);
@@ -165,6 +172,38 @@ void add_window_rows(WinnerSums w, size_t vecs) {
   }
 }
 
+// One row of taps, for two filters as far as both lists go. Few vectors are as few chains, and each waits for itself:
+// two filters take turns.
+template <int kVecs>
+void add_windows_of_two(WinnerSums a, WinnerSums b) {
+  const size_t both = smaller(a.list.count, b.list.count);
+  Vec first[kVecs], second[kVecs];
+  for (int v = 0; v < kVecs; v++) first[v] = load(a.sums + v * kLanes);
+  for (int v = 0; v < kVecs; v++) second[v] = load(b.sums + v * kLanes);
+  for (size_t i = 0; i < both; i++) {
+    const float* const x = a.input + a.list.entries[i].index;
+    const float* const y = b.input + b.list.entries[i].index;
+    const Vec gradient = set1(a.list.entries[i].value), other = set1(b.list.entries[i].value);
+    for (int v = 0; v < kVecs; v++) first[v] = fma(load(x + v * kLanes), gradient, first[v]);
+    for (int v = 0; v < kVecs; v++) second[v] = fma(load(y + v * kLanes), other, second[v]);
+  }
+  for (int v = 0; v < kVecs; v++) store(a.sums + v * kLanes, first[v]);
+  for (int v = 0; v < kVecs; v++) store(b.sums + v * kLanes, second[v]);
+  a.list = {a.list.entries + both, a.list.count - both};
+  b.list = {b.list.entries + both, b.list.count - both};
+  add_windows<1, kVecs>(a.list.count > 0 ? a : b);
+}
+
+constexpr size_t kFewVecs = 4;
+
+template <int kVecs>
+void add_windows_of_two(size_t vecs, const WinnerSums& a, const WinnerSums& b) {
+  if constexpr (kVecs > 1) {
+    if (vecs < kVecs) return add_windows_of_two<kVecs - 1>(vecs, a, b);
+  }
+  add_windows_of_two<kVecs>(a, b);
+}
+
 inline void add_winners(WinnerSums w, const TapRows& rows) {
   const size_t vecs = (rows.taps + kLanes - 1) / kLanes;
   if (rows.rows == 3 && kConvAccumulators >= 3 * 3) return add_window_rows<3>(w, vecs);
@@ -187,47 +226,43 @@ class WinnerLists {
         stride_(padded_lanes(pools_)),
         gradients_(scratch->take(filters * stride_)),
         winners_(scratch->take(filters * stride_)),
-        list_(reinterpret_cast<NonZero*>(scratch->take(2 * (stride_ + kMostLanes)))),
         numbers_(reinterpret_cast<uint32_t*>(scratch->take(stride_))) {
-    for (float*& places : places_) places = scratch->take(stride_);
+    for (NonZero*& list : lists_) list = reinterpret_cast<NonZero*>(scratch->take(2 * (stride_ + kMostLanes)));
+    for (uint32_t*& places : places_) places = reinterpret_cast<uint32_t*>(scratch->take(stride_));
   }
 
   // Of the pools that images shows to have pixels under them; the gradients of the others meet zeros alone.
   void take(const WindowRows& images, const TapSource& source, const float* d_output, const int32_t* winners) {
-    count_ = images.list_pools(numbers_);
-    for (size_t i = 0; i < count_; i++) {
-      const size_t y = numbers_[i] / columns_, x = numbers_[i] % columns_;
-      const size_t first = 2 * (y * source.step_y + x * source.step_x);
-      const size_t places[4] = {first, first + source.step_x, first + source.step_y,
-                                first + source.step_y + source.step_x};
-      for (size_t place = 0; place < 4; place++) set_bits(places_[place] + i, static_cast<uint32_t>(places[place]));
+    count_ = images.list_pools(source, numbers_, places_[0]);
+    const size_t steps[4] = {0, source.step_x, source.step_y, source.step_y + source.step_x};
+    for (size_t place = 1; place < 4; place++) {
+      for (size_t i = 0; i < count_; i++) places_[place][i] = places_[0][i] + static_cast<uint32_t>(steps[place]);
     }
     turn_round(d_output, gradients_);
     turn_round(reinterpret_cast<const float*>(winners), winners_);
   }
 
-  // The list of one filter.
-  size_t list(size_t filter, const NonZero** entries) const {
+  // The list of one filter, which is there until another is made in the same room.
+  WinnerList list(size_t filter, size_t room) const {
     const float* const gradients = gradients_ + filter * stride_;
     const float* const winners = winners_ + filter * stride_;
-    NonZero* end = list_;
+    NonZero* end = lists_[room];
     for (size_t i = 0; i < count_; i += kLanes) {
       const size_t lanes = smaller(kLanes, count_ - i);
       const Vec gradient = load_lanes(gradients + i, lanes), winner = load(winners + i);
-      Vec place = load(places_[0] + i);
+      Vec place = load_bits(places_[0] + i);
       for (int32_t number = 0; number < 3; number++) {
-        place = select(less(set1_bits(number), winner), load(places_[number + 1] + i), place);
+        place = select(less(set1_bits(number), winner), load_bits(places_[number + 1] + i), place);
       }
       const Mask won = not_equal(gradient, zero());
       store_pairs(reinterpret_cast<float*>(end), compress(place, won), compress(gradient, won));
       end += count(won);
     }
-    *entries = list_;
-    return static_cast<size_t>(end - list_);
+    return {lists_[room], static_cast<size_t>(end - lists_[room])};
   }
 
  private:
-  static void set_bits(float* to, uint32_t word) { memcpy(to, &word, sizeof(word)); }
+  static Vec load_bits(const uint32_t* words) { return load(reinterpret_cast<const float*>(words)); }
 
   // to[filter, i] = from[pool number i, filter]
   void turn_round(const float* from, float* to) const {
@@ -238,9 +273,9 @@ class WinnerLists {
   const size_t columns_, pools_, filters_, stride_;
   float* const gradients_;
   float* const winners_;
-  float* places_[4];  // bits of where the windows of each pool begin
-  NonZero* const list_;
   uint32_t* const numbers_;  // of the pools
+  uint32_t* places_[4];      // where the windows of each pool begin
+  NonZero* lists_[2];
   size_t count_ = 0;
 };
 
@@ -278,6 +313,8 @@ inline void pooled_weights_gradient(const Conv2dBackwardArgs& args, Range sample
   const Windows& w = args.windows;
   const TapRows rows = tap_rows(w);
   const size_t size = rows.rows * rows.padded(), filters = args.filters;
+  const size_t vecs = (rows.taps + kLanes - 1) / kLanes;
+  const bool few = rows.rows == 1 && vecs <= kFewVecs;
   float* const sums = scratch.take(filters * size);
   WinnerLists lists(w, filters, &scratch);
   WindowRows images(w, args.input, &scratch);
@@ -293,11 +330,14 @@ inline void pooled_weights_gradient(const Conv2dBackwardArgs& args, Range sample
       if (bias) add_rows(d_output, pools, filters, bias);
       if (!args.d_weight_parts) continue;
       lists.take(images, source, d_output, args.winners + sample * pools * filters);
-      for (size_t f = 0; f < filters; f++) {
-        const NonZero* entries;
-        const size_t count = lists.list(f, &entries);
-        add_winners({entries, count, source.data, source.row, sums + f * size, rows.padded()}, rows);
+      const auto winners_of = [&](size_t f, size_t room) {
+        return WinnerSums{lists.list(f, room), source.data, source.row, sums + f * size, rows.padded()};
+      };
+      size_t f = 0;
+      for (; few && f + 2 <= filters; f += 2) {
+        add_windows_of_two<kFewVecs>(vecs, winners_of(f, 0), winners_of(f + 1, 1));
       }
+      for (; f < filters; f++) add_winners(winners_of(f, 0), rows);
     }
     if (args.d_weight_parts) {
       store_part(w, filters, sums, rows, args.d_weight_parts + part * taps_of(w) * filters);

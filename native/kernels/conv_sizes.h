@@ -101,7 +101,7 @@ static inline size_t conv2d_backward_scratch(const Windows& w, size_t filters, b
   }
   const size_t pools = (w.output_height / 2) * (w.output_width / 2);
   const TapRows rows = tap_rows(w);
-  const size_t lists = (2 * filters + 7) * padded_lanes(pools) + 2 * kMostLanes + filters * rows.rows * rows.padded();
+  const size_t lists = (2 * filters + 9) * padded_lanes(pools) + 4 * kMostLanes + filters * rows.rows * rows.padded();
   const size_t scattered =
       filters * w.kernel_height * padded_lanes(w.kernel_width * w.channels) + 4 * (padded_lanes(filters) + kMostLanes);
   return image + lists + scattered + padded_lanes(input.size()) + 2 * kMostLanes + 8 * kMostLanes;
