@@ -54,20 +54,30 @@ class Scratch {
   float* next_;
 };
 
-// The sources of images one after the other, padded in `scratch` where they must be.
+// The sources of images one after the other, padded in `scratch` where they must be: so, or because vectors that begin
+// in an image are read up to `behind` floats behind its end.
 class ImageSource {
  public:
-  ImageSource(const Windows& w, const float* images, float* scratch)
-      : windows_(w), shape_(padded_input(w)), images_(images), scratch_(is_whole(shape_) ? nullptr : scratch) {
-    if (scratch_) memset(scratch_, 0, shape_.size() * sizeof(float));
+  ImageSource(const Windows& w, const float* images, float* scratch, size_t behind = 0)
+      : windows_(w),
+        shape_(padded_input(w)),
+        images_(images),
+        scratch_(is_whole(shape_) && !behind ? nullptr : scratch) {
+    if (scratch_) memset(scratch_, 0, (shape_.size() + behind) * sizeof(float));
   }
   TapSource of(size_t sample) const {
     const Windows& w = windows_;
     const float* image = images_ + sample * w.input_height * w.input_width * w.channels;
     if (scratch_) copy_into(shape_, image, scratch_);
+    TapSource source = shape();
+    source.data = scratch_ ? scratch_ : image;
+    return source;
+  }
+  // The distances alone.
+  TapSource shape() const {
+    const Windows& w = windows_;
     const size_t row = scratch_ ? shape_.row() : w.input_width * w.channels;
-    return {scratch_ ? scratch_ : image, row, w.stride_y * row, w.stride_x * w.channels, w.kernel_height,
-            w.kernel_width * w.channels};
+    return {nullptr, row, w.stride_y * row, w.stride_x * w.channels, w.kernel_height, w.kernel_width * w.channels};
   }
 
  private:

@@ -141,10 +141,14 @@ struct Convolution {
     for (size_t sample = 0; sample < c.rows; sample++) {
       for (size_t y = 0; y < c.w.output_height; y += 2) {
         for (size_t x = 0; x < c.w.output_width; x += 2) {
-          for (size_t place = 0; place < 4; place++) add_to_weights(sample, y + place / 2, x + place % 2);
+          for (size_t place = 0; place < 4; place++) {
+            add_to_bias(sample, y + place / 2, x + place % 2);
+            if (c.w.channels > 1) add_to_weights(sample, y + place / 2, x + place % 2);
+          }
         }
       }
       for (size_t p = 0; p < positions(); p++) {
+        if (c.w.channels == 1) add_to_weights(sample, p / c.w.output_width, p % c.w.output_width);
         for (size_t f = 0; f < c.filters; f++) {
           const float g = gradient[(sample * positions() + p) * c.filters + f];
           for_taps(p / c.w.output_width, p % c.w.output_width, [&](size_t at, size_t tap) {
@@ -158,12 +162,22 @@ struct Convolution {
     }
   }
 
+  float gradient_at(size_t sample, size_t y, size_t x, size_t f) const {
+    if (y >= c.w.output_height || x >= c.w.output_width) return 0.0f;
+    return gradient[((sample * c.w.output_height + y) * c.w.output_width + x) * c.filters + f];
+  }
+
+  void add_to_bias(size_t sample, size_t y, size_t x) {
+    for (size_t f = 0; f < c.filters; f++) {
+      d_bias[sample / kSamplesPerPart * c.filters + f] += gradient_at(sample, y, x, f);
+    }
+  }
+
   void add_to_weights(size_t sample, size_t y, size_t x) {
     if (y >= c.w.output_height || x >= c.w.output_width) return;
     const size_t part = sample / kSamplesPerPart;
     for (size_t f = 0; f < c.filters; f++) {
-      const float g = gradient[((sample * c.w.output_height + y) * c.w.output_width + x) * c.filters + f];
-      d_bias[part * c.filters + f] += g;
+      const float g = gradient_at(sample, y, x, f);
       for_taps(y, x, [&](size_t at, size_t tap) {
         for (size_t ch = 0; ch < c.w.channels; ch++) {
           float& sum = d_weights[(part * taps() + tap * c.w.channels + ch) * c.filters + f];

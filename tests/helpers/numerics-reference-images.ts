@@ -149,6 +149,12 @@ function conv2dBackward(op: Conv2dBackwardOp, { rows, shapeOf, get, set }: OpVal
         for (let f = 0; f < filters; f++) {
           const slope = g[windowAt(op, n, y, x) * filters + f];
           dBiasParts[part * filters + f] = add(dBiasParts[part * filters + f], slope);
+        }
+      });
+      const forPositions = op.channels === 1 ? forWindows : forBlocks;
+      forPositions(op, (y, x) => {
+        for (let f = 0; f < filters; f++) {
+          const slope = g[windowAt(op, n, y, x) * filters + f];
           forTaps(op, n, y, x, (place, tap) => {
             for (let c = 0; c < op.channels; c++) {
               const at = (part * weightRows + tap * op.channels + c) * filters + f;
