@@ -66,6 +66,9 @@ SparseBlockFunction sparse_block_of_width(size_t vecs) {
 
 constexpr size_t kBlockVecs = kConvAccumulators / 2 < 8 ? kConvAccumulators / 2 : 8;
 
+// A row of pixels is a word, and a block has two columns or more.
+constexpr size_t kMostBlocks = 32;
+
 class SparseConvolution {
  public:
   SparseConvolution(const Conv2dArgs& args, Scratch* scratch)
@@ -157,23 +160,39 @@ class SparseConvolution {
 
   void sum_blocks(size_t y) {
     const Windows& w = args_.windows;
-    const size_t columns = sizes_.block, width = w.kernel_width + columns - 1;
-    const uint64_t window = (uint64_t{1} << width) - 1;
+    const size_t columns = sizes_.block, blocks = (w.output_width + columns - 1) / columns;
     const size_t vecs = (columns * args_.filters + kLanes - 1) / kLanes;
+    uint64_t bits[kMostBlocks];
+    find_bits(y, blocks, bits);
     for (size_t first = 0; first < vecs; first += kBlockVecs) {
       const SparseBlockFunction run = sparse_block_of_width<kBlockVecs>(smaller(kBlockVecs, vecs - first));
-      SparseBlock block = {0,    nullptr, taps_, weights_ + first * kLanes, sizes_.weights_row, bias_ + first * kLanes,
+      SparseBlock block = {0,
+                           image_ + 2 * y * sizes_.shape.width,
+                           taps_,
+                           weights_ + first * kLanes,
+                           sizes_.weights_row,
+                           bias_ + first * kLanes,
                            sums_};
       block.sums.values += first * kLanes;
-      for (size_t x = 0; x < w.output_width; x += columns) {
-        block.bits = 0;
-        for (size_t r = 0; r <= w.kernel_height; r++) {
-          block.bits |= (row_bits_[2 * y + r] >> x & window) << (r * width);
-        }
-        block.pixels = image_ + 2 * y * sizes_.shape.width + x;
+      for (size_t i = 0; i < blocks; i++) {
+        block.bits = bits[i];
         run(block);
+        block.pixels += columns;
         block.sums.values += columns * args_.filters;
       }
+    }
+  }
+
+  // The pixels under each block of a row of them. A row of pixels for all blocks, then the next: compilers vectorize
+  // that.
+  void find_bits(size_t y, size_t blocks, uint64_t (&bits)[kMostBlocks]) const {
+    const size_t step = sizes_.block, width = args_.windows.kernel_width + step - 1;
+    const uint64_t window = (uint64_t{1} << width) - 1;
+    for (size_t i = 0; i < blocks; i++) bits[i] = 0;
+    for (size_t r = 0; r <= args_.windows.kernel_height; r++) {
+      const uint64_t row = row_bits_[2 * y + r];
+      const size_t place = r * width;
+      for (size_t i = 0; i < blocks; i++) bits[i] |= (row >> (i * step) & window) << place;
     }
   }
 
