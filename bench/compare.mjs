@@ -1,10 +1,12 @@
 // The project beside its peers, in turns, so that a machine that slows down for a while slows all of them.
 //
-//   node bench/compare.mjs DIR [--task train|predict|matmul] [--rounds 5] [--network 784-128-10]
-//                          [--optimizer adam|nesterov] [--batch 128] [--peers FOLDER] [--python python3] [--json]
+//   node bench/compare.mjs DIR [--task train|predict|matmul] [--rounds 5] [--network 784-128-10|lenet5|mnist-cnn]
+//                          [--optimizer adam|nesterov] [--batch 128] [--samples 60000] [--peers FOLDER]
+//                          [--python python3] [--json]
 //
-// DIR holds MNIST's four raw IDX files; matmul needs none. FOLDER is a folder in which bench/peers/package.json was
-// installed. A peer that is not installed is left out, with the reason. See README.md beside this file.
+// DIR holds MNIST's four raw IDX files; matmul needs none. Convolutional networks take batches of 64 where nothing is said.
+// FOLDER is a folder in which bench/peers/package.json was installed. A peer that is not installed is left out, with the
+// reason. See README.md beside this file.
 import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -12,6 +14,7 @@ import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs, promisify } from 'node:util';
 import { table } from '../dist/cli/ui/tables.js';
+import { isConvolutional } from './peers/networks.mjs';
 
 const execute = promisify(execFile);
 const here = dirname(fileURLToPath(import.meta.url));
@@ -23,13 +26,15 @@ const { values, positionals } = parseArgs({
     rounds: { type: 'string', default: '5' },
     network: { type: 'string', default: '784-128-10' },
     optimizer: { type: 'string', default: 'adam' },
-    batch: { type: 'string', default: '128' },
+    batch: { type: 'string' },
+    samples: { type: 'string', default: '60000' },
     peers: { type: 'string', default: peer('.') },
     python: { type: 'string', default: 'python3' },
     json: { type: 'boolean', default: false },
   },
 });
 const [dir = '.'] = positionals;
+values.batch ??= isConvolutional(values.network) ? '64' : '128';
 const work = mkdtempSync(join(tmpdir(), 'mnist-train-peers-'));
 const tasks = { train: trainContenders, predict: predictContenders, matmul: matmulContenders };
 try {
@@ -54,11 +59,12 @@ function program(title, command, args, env = {}) {
   };
 }
 
-/** Runs every contender once a round; one that fails in the first round is left out. */
+/** Runs every contender once a round, slow ones in the first alone; one that fails in the first round is left out. */
 async function takeTurns(contenders, rounds) {
   const able = contenders.map((contender) => ({ ...contender, results: [] }));
   for (let round = 0; round < rounds; round++) {
     for (const contender of [...able]) {
+      if (contender.slow && round > 0) continue;
       try {
         contender.results.push(await contender.run());
       } catch (error) {
@@ -71,25 +77,30 @@ async function takeTurns(contenders, rounds) {
   return able;
 }
 
+/** The line of an error's text that says what happened: Node prints a stack and its version behind it. */
 function lastLine(error) {
-  return String(error.stderr || error.message)
+  const lines = String(error.stderr || error.message)
     .trim()
-    .split('\n')
-    .at(-1);
+    .split('\n');
+  return lines.findLast((line) => /^\w*Error\b/.test(line)) ?? lines.at(-1);
+}
+
+function networkOptions() {
+  return ['network', 'optimizer', 'batch', 'samples'].flatMap((name) => [`--${name}`, values[name]]);
 }
 
 function ours(task, threads, backend = 'native') {
-  const { network, optimizer, batch } = values;
-  const options = ['--network', network, '--optimizer', optimizer, '--batch', batch, '--backend', backend];
+  const options = [...networkOptions(), '--backend', backend];
   const title =
     backend === 'js' ? 'mnist-train, TypeScript' : `mnist-train, native, ${threads} thread${threads > 1 ? 's' : ''}`;
   const args = [peer('mnist-train.mjs'), task, resolve(dir), ...options, '--threads', String(threads)];
-  return { ...program(title, process.execPath, args), required: true };
+  const slow = backend === 'js' && isConvolutional(values.network);
+  return { ...program(title, process.execPath, args), required: true, slow };
 }
 
 function trainContenders() {
-  const { network, optimizer, batch, python, peers } = values;
-  const options = [resolve(dir), '--network', network, '--optimizer', optimizer, '--batch', batch];
+  const { python, peers } = values;
+  const options = [resolve(dir), ...networkOptions()];
   const torch = (title, threads, env) =>
     program(`PyTorch, ${title}`, python, [peer('pytorch.py'), ...options, '--threads', String(threads)], env);
   return [
@@ -105,11 +116,15 @@ function trainContenders() {
 }
 
 function predictContenders() {
+  const { network } = values;
   const ort = (threads) =>
     program(`ONNX Runtime, ${threads} thread${threads > 1 ? 's' : ''}`, process.execPath, [
       ...[peer('onnxruntime.mjs'), '--modules', resolve(values.peers), '--threads', String(threads)],
     ]);
-  return [ours('predict', 2), ours('predict', 1), ours('predict', 1, 'js'), ort(1), ort(2)];
+  const rivals = network === '784-128-10' ? [ort(1), ort(2)] : [];
+  if (rivals.length === 0)
+    console.error(`Left out: ONNX Runtime. Its script predicts by 784-128-10, not by ${network}.`);
+  return [ours('predict', 2), ours('predict', 1), ours('predict', 1, 'js'), ...rivals];
 }
 
 async function matmulContenders() {

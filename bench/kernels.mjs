@@ -1,5 +1,5 @@
-// Micro-benchmarks of single operations, on the shapes of a 784-128-10 training step at batch 128: every instruction set
-// of the native backend with one thread, and TypeScript.
+// Micro-benchmarks of single operations, on the shapes of training steps of 784-128-10 and of convolutional networks at
+// batch 128: every instruction set of the native backend with one thread, and TypeScript.
 //
 //   npm run bench                       all of them
 //   npm run bench -- adam               those with "adam" in their name
@@ -9,12 +9,16 @@ import { requireAddon } from '../dist/backends/native/load.js';
 import { nativeInstructionSets } from '../dist/backends/native/machine.js';
 import { selectBackend } from '../dist/backends/select.js';
 import { syntheticImages } from '../dist/cli/bench/data.js';
+import { ramp } from '../dist/cli/bench/matmul.js';
 import { duration } from '../dist/cli/ui/format.js';
 import { ProgramBuilder } from '../dist/program/builder.js';
+import { imageCases } from './image-cases.mjs';
 
 const ROWS = 128;
-/** Operations per call: crossing into the backend is not what is measured here. */
-const STEPS = { native: 64, js: 4 };
+/** Operations per call, since crossing into the backend is not what is measured here, and the least calls of each. */
+const EFFORT = { steps: { native: 64, js: 4 }, iterations: 64, warmupIterations: 16 };
+/** For operations that take milliseconds, and a tenth of a second in TypeScript. */
+const IMAGE_EFFORT = { steps: { native: 4, js: 1 }, iterations: 5, warmupIterations: 1 };
 const MILLISECONDS = 200;
 
 const [filter = ''] = process.argv.slice(2);
@@ -23,11 +27,11 @@ const backends = [
   selectBackend('js'),
 ];
 
-for (const { name, declare } of cases()) {
+for (const { name, declare, steps, ...least } of allCases()) {
   if (!name.includes(filter)) continue;
-  const opened = backends.map((backend) => open(backend, declare));
+  const opened = backends.map((backend) => open(backend, declare, steps[backend.name]));
   try {
-    const bench = new Bench({ time: MILLISECONDS, warmupTime: MILLISECONDS / 4 });
+    const bench = new Bench({ time: MILLISECONDS, warmupTime: MILLISECONDS / 4, ...least });
     for (const { title, run } of opened) bench.add(title, run);
     await bench.run();
     console.log(`\n${name}`);
@@ -52,13 +56,12 @@ function medianOf(result) {
 }
 
 /** Opens a program of one operation, its buffers filled, to be run `steps` times a call. */
-function open(backend, declare) {
+function open(backend, declare, steps) {
   const builder = new ProgramBuilder().section('train', ROWS);
   const { op, values = {}, scalars = [], data = null } = declare(builder);
   builder.add(op);
   const session = backend.open(builder.build(), { threads: 1 });
   for (const [buffer, content] of Object.entries(values)) session.write(buffer, content);
-  const steps = STEPS[backend.name];
   const bound = data && backend.bind(data);
   const order = Uint32Array.from({ length: steps * ROWS }, (_, index) => (data ? index % data.count : 0));
   const rows = Float32Array.from({ length: scalars.length * steps }, (_, index) => scalars[index % scalars.length]);
@@ -73,14 +76,16 @@ function open(backend, declare) {
   };
 }
 
-/** Values without a zero among them, from -1 to 1. */
-function ramp(size) {
-  return Float32Array.from({ length: size }, (_, index) => ((index * 37) % 101) / 50 - 1 + 1 / 128);
-}
-
 /** As sparse as MNIST's images: 81 % zeros. */
 function pixels(rows) {
   return Float32Array.from(syntheticImages(rows).inputs, (value) => value / 255);
+}
+
+function allCases() {
+  return [
+    ...cases().map((each) => ({ ...EFFORT, ...each })),
+    ...imageCases(ROWS).map((each) => ({ ...IMAGE_EFFORT, ...each })),
+  ];
 }
 
 function cases() {

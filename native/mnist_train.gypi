@@ -72,6 +72,7 @@
         'engine/job_queue.cc',
         'engine/ops.cc',
         'engine/ops_convolution.cc',
+        'engine/ops_augment.cc',
         'engine/ops_batch_norm.cc',
         'engine/ops_elementwise.cc',
         'engine/ops_pooling.cc',

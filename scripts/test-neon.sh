@@ -13,6 +13,11 @@ runner=${RUNNER-qemu-aarch64}
 build=$(mktemp -d)
 trap 'rm -rf "$build"' EXIT
 # Contraction off, as in mnist_train.gypi: docs/numerics.md rounds multiplications and additions one by one.
-"$compiler" -O2 -std=c++17 -static -ffp-contract=off -fno-exceptions -fno-rtti -Wall -Wextra -Werror \
-  tests/kernels_test.cc targets/neon.cc targets/dispatch.cc targets/cpu_features.cc -o "$build/kernels_test"
-$runner "$build/kernels_test"
+flags="-O2 -std=c++17 -static -ffp-contract=off -fno-exceptions -fno-rtti -Wall -Wextra -Werror"
+for part in neon dispatch cpu_features; do
+  "$compiler" $flags -c "targets/$part.cc" -o "$build/$part.o"
+done
+for test in kernels convolution pooling batch_norm augment regularization; do
+  "$compiler" $flags "tests/${test}_test.cc" "$build"/*.o -o "$build/${test}_test"
+  $runner "$build/${test}_test"
+done

@@ -23,6 +23,7 @@ export { type CategoricalCrossentropyOptions, categoricalCrossentropy } from './
 export type { Loss } from './losses/loss.js';
 export { meanSquaredError } from './losses/mean-squared-error.js';
 export type { LossName } from './losses/resolve.js';
+export type { AugmentationOptions } from './model/augmentation.js';
 export type { BackendChoice, EngineOptions } from './model/engine.js';
 export type { FitOptions, FitProgress } from './model/fit-plan.js';
 export type { EpochResult, History, HistoryColumns } from './model/history.js';

@@ -10,9 +10,6 @@ export function readTraining(dir, kind) {
   return new Uint8Array(readFileSync(join(dir, name)).subarray(HEADER[kind]));
 }
 
-/** "784-128-10" as [784, 128, 10]. */
-export const widthsOf = (network) => network.split('-').map(Number);
-
 /** Milliseconds of each of `calls` calls, one after the other: the median. */
 export async function medianMilliseconds(calls, work) {
   const times = new Float64Array(calls);

@@ -1,11 +1,14 @@
 // This project, measured as the peers are, from dist/: one JSON line.
-//   node mnist-train.mjs train DIR [--network 784-128-10] [--optimizer adam|nesterov] [--batch 128]
-//                        [--backend native|js] [--threads 1]        {"seconds"} of the second epoch of 60,000 images
+//   node mnist-train.mjs train DIR [--network 784-128-10|lenet5|mnist-cnn] [--optimizer adam|nesterov] [--batch 128]
+//                        [--samples 60000] [--backend native|js] [--threads 1]     {"seconds"} of the second epoch
 //   node mnist-train.mjs predict DIR [--network …] [--backend …] [--threads …]  {"microseconds", "imagesPerSecond"}
 import { parseArgs } from 'node:util';
-import { adam, dense, sequential, sgd } from '../../dist/index.js';
-import { medianMilliseconds, readTraining, widthsOf } from './idx.mjs';
+import { adam, conv2d, dense, dropout, flatten, maxPooling2d, sequential, sgd } from '../../dist/index.js';
+import { medianMilliseconds, readTraining } from './idx.mjs';
+import { inputShapeOf, layersOf } from './networks.mjs';
 
+const PIXELS = 784;
+const CLASSES = 10;
 const PREDICTED = 10_000;
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -13,17 +16,16 @@ const { values, positionals } = parseArgs({
     network: { type: 'string', default: '784-128-10' },
     optimizer: { type: 'string', default: 'adam' },
     batch: { type: 'string', default: '128' },
+    samples: { type: 'string', default: '60000' },
     backend: { type: 'string', default: 'native' },
     threads: { type: 'string', default: '1' },
   },
 });
 const [task, dir] = positionals;
-const [inputs, ...widths] = widthsOf(values.network);
-const layers = widths.map((units, index) =>
-  dense({ units, activation: index < widths.length - 1 ? 'relu' : 'softmax' }),
-);
+const layers = layersOf(values.network, { conv2d, dense, dropout, flatten, maxPooling2d });
 const threads = Number(values.threads);
-const model = sequential(layers, { inputShape: [inputs], seed: 1, backend: values.backend, threads });
+const inputShape = inputShapeOf(values.network);
+const model = sequential(layers, { inputShape, seed: 1, backend: values.backend, threads });
 const images = readTraining(dir, 'images');
 console.log(JSON.stringify(task === 'train' ? await train() : await predict()));
 model.dispose();
@@ -34,17 +36,19 @@ async function train() {
       ? adam({ learningRate: 1e-3 })
       : sgd({ learningRate: 0.05, momentum: 0.9, nesterov: true });
   model.compile({ optimizer, loss: 'categoricalCrossentropy' });
-  const data = { inputs: images, targets: readTraining(dir, 'labels') };
+  const samples = Number(values.samples);
+  const targets = readTraining(dir, 'labels').subarray(0, samples);
+  const data = { inputs: images.subarray(0, samples * PIXELS), targets };
   const fit = () => model.fit(data, { epochs: 1, batchSize: Number(values.batch) });
   await fit();
   return { seconds: (await fit()).trainSeconds };
 }
 
 async function predict() {
-  const outputs = new Float32Array(widths.at(-1));
-  const image = (index) => images.subarray((index % 256) * inputs, ((index % 256) + 1) * inputs);
+  const outputs = new Float32Array(CLASSES);
+  const image = (index) => images.subarray((index % 256) * PIXELS, ((index % 256) + 1) * PIXELS);
   const one = await syncMedian(20_000, (call) => model.predictSync(image(call), outputs));
-  const many = images.subarray(0, PREDICTED * inputs);
+  const many = images.subarray(0, PREDICTED * PIXELS);
   const all = await medianMilliseconds(20, () => model.predict(many));
   return { microseconds: one * 1000, imagesPerSecond: (PREDICTED / all) * 1000 };
 }

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
-"""PyTorch: seconds of a training epoch of 60,000 MNIST images, as one JSON line.
+"""PyTorch: seconds of a training epoch of MNIST images, as one JSON line.
 
-    python3 pytorch.py DIR [--network 784-128-10] [--optimizer adam|nesterov] [--batch 128] [--threads 1]
+    python3 pytorch.py DIR [--network 784-128-10|lenet5|mnist-cnn] [--optimizer adam|nesterov] [--batch 128]
+                       [--samples 60000] [--threads 1]
 
 DIR holds the four raw IDX files. Images stay in memory as float32, a shuffled index selects each batch. The first epoch
 warms up, the second counts. With Debian's package, install libopenblas-dev too: the reference BLAS that it falls back to
@@ -21,11 +22,34 @@ def read(path, header):
     return numpy.fromfile(path, numpy.uint8)[header:].copy()
 
 
-def network_of(widths):
+def lenet5():
+    return [
+        *(nn.Unflatten(1, (1, 28, 28)), nn.Conv2d(1, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Flatten(), nn.Linear(400, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10)),
+    ]
+
+
+def mnist_cnn():
+    """Of PyTorch's MNIST example."""
+    return [
+        *(nn.Unflatten(1, (1, 28, 28)), nn.Conv2d(1, 32, 3), nn.ReLU(), nn.Conv2d(32, 64, 3), nn.ReLU()),
+        *(nn.MaxPool2d(2), nn.Dropout(0.25), nn.Flatten()),
+        *(nn.Linear(9216, 128), nn.ReLU(), nn.Dropout(0.5), nn.Linear(128, 10)),
+    ]
+
+
+def mlp(widths):
     layers = []
     for inputs, outputs in zip(widths, widths[1:]):
         layers += [nn.Linear(inputs, outputs), nn.ReLU()]
-    return nn.Sequential(*layers[:-1])
+    return layers[:-1]
+
+
+def network_of(name):
+    convolutional = {"lenet5": lenet5, "mnist-cnn": mnist_cnn}
+    layers = convolutional[name]() if name in convolutional else mlp([int(width) for width in name.split("-")])
+    return nn.Sequential(*layers)
 
 
 def optimizer_of(name, parameters):
@@ -51,14 +75,16 @@ def main():
     parser.add_argument("--network", default="784-128-10")
     parser.add_argument("--optimizer", default="adam", choices=["adam", "nesterov"])
     parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--samples", type=int, default=60000)
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
     pixels = read(f"{arguments.dir}/train-images-idx3-ubyte", 16).reshape(-1, 784)
-    images = torch.from_numpy(pixels).float() / 255
-    labels = torch.from_numpy(read(f"{arguments.dir}/train-labels-idx1-ubyte", 8).astype(numpy.int64))
-    network = network_of([int(width) for width in arguments.network.split("-")])
+    images = torch.from_numpy(pixels[: arguments.samples]).float() / 255
+    targets = read(f"{arguments.dir}/train-labels-idx1-ubyte", 8)[: arguments.samples]
+    labels = torch.from_numpy(targets.astype(numpy.int64))
+    network = network_of(arguments.network)
     optimizer = optimizer_of(arguments.optimizer, network.parameters())
     for _ in range(2):
         seconds = epoch_seconds(network, optimizer, images, labels, arguments.batch)

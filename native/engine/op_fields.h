@@ -47,6 +47,13 @@ inline bool is_whole(double value, double least, double most) {
   return value >= least && value <= most && value == static_cast<double>(static_cast<uint64_t>(value));
 }
 
+constexpr double kMostWord = 4294967295.0;
+
+// Scalars are any numbers: what is no whole word counts as epoch 0.
+inline uint32_t epoch_of(float scalar) {
+  return is_whole(static_cast<double>(scalar), 0, kMostWord) ? static_cast<uint32_t>(scalar) : 0;
+}
+
 inline const char* check_activation(double value) {
   const bool known = value >= 0 && value < static_cast<double>(Activation::kCount);
   return known ? nullptr : "unknown activation";

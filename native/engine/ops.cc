@@ -364,8 +364,8 @@ const OpGroup kMatrixOps = {kKinds, sizeof(kKinds) / sizeof(kKinds[0])};
 
 namespace {
 
-const OpGroup* const kGroups[] = {&kMatrixOps,  &kElementwiseOps, &kConvolutionOps,
-                                  &kPoolingOps, &kBatchNormOps,   &kWeightOps};
+const OpGroup* const kGroups[] = {&kMatrixOps,    &kElementwiseOps, &kConvolutionOps, &kPoolingOps,
+                                  &kBatchNormOps, &kWeightOps,      &kAugmentOps};
 
 }  // namespace
 

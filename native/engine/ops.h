@@ -101,6 +101,7 @@ extern const OpGroup kElementwiseOps;  // ops_elementwise.cc
 extern const OpGroup kPoolingOps;      // ops_pooling.cc
 extern const OpGroup kBatchNormOps;    // ops_batch_norm.cc
 extern const OpGroup kWeightOps;       // ops_weights.cc
+extern const OpGroup kAugmentOps;      // ops_augment.cc
 
 // All of them; `index` counts through the groups.
 size_t op_kind_count();

@@ -8,7 +8,6 @@ namespace {
 
 // dropout: input -> output; rate, seedLow, seedHigh, layer, epoch (scalar)
 
-constexpr double kMostWord = 4294967295.0;
 // RandomPurpose.dropout of src/random.ts; the layer stands above it in the same word.
 constexpr uint32_t kDropoutPurpose = 4, kLayerUnit = 256;
 constexpr double kMostLayers = 1 << 24;
@@ -23,11 +22,6 @@ const char* check_dropout(const Program& program, const Op& op) {
   if (!is_whole(op.values[1], 0, kMostWord) || !is_whole(op.values[2], 0, kMostWord)) return "bad seed";
   if (!is_whole(op.values[3], 0, kMostLayers - 1)) return "bad layer";
   return check_scalar(program, op.values[4]);
-}
-
-// Scalars are any numbers: what is no whole word counts as epoch 0.
-uint32_t epoch_of(float scalar) {
-  return is_whole(static_cast<double>(scalar), 0, kMostWord) ? static_cast<uint32_t>(scalar) : 0;
 }
 
 void run_dropout(const StepContext& c, const Op& op, Slice slice) {

@@ -1,6 +1,7 @@
 // Every kernel, compiled into the instruction set whose vocabulary was included before, and the table of them. Included
 // once by each file of native/targets. What is here includes no C++ library header: an inline function of the library
 // compiled with ISA flags could be the copy that the linker keeps for everybody.
+#include "augment-inl.h"
 #include "batch-norm-inl.h"
 #include "conv-backward-inl.h"
 #include "conv-forward-inl.h"
@@ -56,6 +57,7 @@ const KernelTable kTable = {
     fold_batch_norm,
     regularize,
     max_norm,
+    augment,
 };
 
 }  // namespace MNIST_TRAIN_ISA

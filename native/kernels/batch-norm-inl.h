@@ -155,7 +155,7 @@ inline void for_normalized(const Normalization& n, size_t rows, size_t positions
   size_t channel = 0;
   for (size_t i = samples.begin * row; i < samples.end * row; i += kLanes) {
     visit(i, channel, smaller(kLanes, samples.end * row - i));
-    channel += n.channels > kLanes ? kLanes : step;
+    channel += step;
     if (channel >= n.channels) channel -= n.channels;
   }
 }

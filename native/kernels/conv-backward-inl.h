@@ -8,7 +8,9 @@
 
 #include <string.h>
 
+#include "conv-bias-inl.h"
 #include "conv-inl.h"
+#include "conv-pixel-backward-inl.h"
 #include "conv-pool-backward-inl.h"
 #include "kernels.h"
 
@@ -127,15 +129,13 @@ GradientTileFunction gradient_tile_of_height(size_t taps, bool tail) {
   return tail ? gradient_tile<kTaps, kVecs, true> : gradient_tile<kTaps, kVecs, false>;
 }
 
-constexpr int most_taps(int vecs) { return most_positions(vecs) < 12 ? most_positions(vecs) : 12; }
-
 // The taps of one row of the window, in tiles whose heights differ by one at most.
 template <int kVecs>
 void gradient_of_row(size_t vecs, GradientTile tile, size_t taps) {
   if constexpr (kVecs > 1) {
     if (vecs < kVecs) return gradient_of_row<kVecs - 1>(vecs, tile, taps);
   }
-  constexpr int kMost = most_taps(kVecs);
+  constexpr int kMost = most_positions(kVecs);
   const size_t tiles = (taps + kMost - 1) / kMost;
   for (size_t i = 0; i < tiles; i++) {
     const size_t begin = taps * i / tiles, end = taps * (i + 1) / tiles;
@@ -160,50 +160,41 @@ inline void weights_gradient_of_image(const TapSource& source, GradientTile tile
   });
 }
 
-// sums[filters] += the gradient of every position
-inline void bias_gradient_of_image(const float* d_output, const Place* places, size_t count, size_t filters,
-                                   float* sums) {
-  for (size_t j = 0; j < filters; j += kLanes) {
-    const size_t lanes = smaller(kLanes, filters - j);
-    Vec sum = load_lanes(sums + j, lanes);
-    for (size_t i = 0; i < count; i++) sum = add(sum, load_lanes(d_output + places[i].gradient + j, lanes));
-    store_lanes(sums + j, sum, lanes);
-  }
-}
-
 inline void weights_gradient_in_parts(const Conv2dBackwardArgs& args, Range samples, Scratch scratch) {
   const Windows& w = args.windows;
   Place* const places = reinterpret_cast<Place*>(scratch.take(2 * w.output_height * w.output_width));
   const ImageSource images(w, args.input, scratch.take(padded_input(w).size()));
+  const size_t count = list_places(w, args.filters, images.shape(), places);
   const size_t positions = w.output_height * w.output_width * args.filters;
   const size_t weights = taps_of(w) * args.filters;
-  size_t count = 0;
-  for (size_t sample = samples.begin; sample < samples.end; sample++) {
-    const size_t part = sample / kSamplesPerPart;
-    float* const sums = args.d_weight_parts ? args.d_weight_parts + part * weights : nullptr;
-    float* const bias = args.d_bias_parts ? args.d_bias_parts + part * args.filters : nullptr;
-    if (sample % kSamplesPerPart == 0) {
-      if (sums) memset(sums, 0, weights * sizeof(float));
-      if (bias) memset(bias, 0, args.filters * sizeof(float));
-    }
-    const TapSource source = images.of(sample);
-    if (count == 0) count = list_places(w, args.filters, source, places);
-    const float* const d_output = args.d_output + sample * positions;
-    if (sums) weights_gradient_of_image(source, {nullptr, d_output, places, count, nullptr, args.filters, 0}, sums);
-    if (bias) bias_gradient_of_image(d_output, places, count, args.filters, bias);
-  }
+  float* sums = nullptr;
+  for_samples_in_parts(
+      args, samples,
+      [&](size_t part) {
+        sums = args.d_weight_parts + part * weights;
+        memset(sums, 0, weights * sizeof(float));
+      },
+      [&](size_t sample) {
+        const float* const d_output = args.d_output + sample * positions;
+        weights_gradient_of_image(images.of(sample), {nullptr, d_output, places, count, nullptr, args.filters, 0},
+                                  sums);
+      },
+      [](size_t) {});
 }
 
 void conv2d_backward(const Conv2dBackwardArgs& args, Slice slice) {
   const Range samples = share_samples(args.rows, slice);
   if (samples.size() == 0) return;
-  if (args.winners) {
-    if (args.d_weight_parts || args.d_bias_parts) pooled_weights_gradient(args, samples, Scratch(slice.scratch));
-    if (args.d_input) pooled_input_gradient(args, samples, Scratch(slice.scratch));
-    return;
+  const Scratch scratch(slice.scratch);
+  if (args.d_weight_parts) {
+    const auto gradient = args.windows.channels == 1 ? pixel_weights_gradient
+                          : args.winners             ? pooled_weights_gradient
+                                                     : weights_gradient_in_parts;
+    gradient(args, samples, scratch);
+  } else if (args.d_bias_parts) {
+    for_samples_in_parts(args, samples, [](size_t) {}, [](size_t) {}, [](size_t) {});
   }
-  if (args.d_weight_parts || args.d_bias_parts) weights_gradient_in_parts(args, samples, Scratch(slice.scratch));
-  if (args.d_input) input_gradient(args, samples, Scratch(slice.scratch));
+  if (args.d_input) (args.winners ? pooled_input_gradient : input_gradient)(args, samples, scratch);
 }
 
 // output = the sum of the parts, in their order

@@ -54,20 +54,30 @@ class Scratch {
   float* next_;
 };
 
-// The sources of images one after the other, padded in `scratch` where they must be.
+// The sources of images one after the other, padded in `scratch` where they must be: so, or because vectors that begin
+// in an image are read up to `behind` floats behind its end.
 class ImageSource {
  public:
-  ImageSource(const Windows& w, const float* images, float* scratch)
-      : windows_(w), shape_(padded_input(w)), images_(images), scratch_(is_whole(shape_) ? nullptr : scratch) {
-    if (scratch_) memset(scratch_, 0, shape_.size() * sizeof(float));
+  ImageSource(const Windows& w, const float* images, float* scratch, size_t behind = 0)
+      : windows_(w),
+        shape_(padded_input(w)),
+        images_(images),
+        scratch_(is_whole(shape_) && !behind ? nullptr : scratch) {
+    if (scratch_) memset(scratch_, 0, (shape_.size() + behind) * sizeof(float));
   }
   TapSource of(size_t sample) const {
     const Windows& w = windows_;
     const float* image = images_ + sample * w.input_height * w.input_width * w.channels;
     if (scratch_) copy_into(shape_, image, scratch_);
+    TapSource source = shape();
+    source.data = scratch_ ? scratch_ : image;
+    return source;
+  }
+  // The distances alone.
+  TapSource shape() const {
+    const Windows& w = windows_;
     const size_t row = scratch_ ? shape_.row() : w.input_width * w.channels;
-    return {scratch_ ? scratch_ : image, row, w.stride_y * row, w.stride_x * w.channels, w.kernel_height,
-            w.kernel_width * w.channels};
+    return {nullptr, row, w.stride_y * row, w.stride_x * w.channels, w.kernel_height, w.kernel_width * w.channels};
   }
 
  private:
@@ -184,38 +194,32 @@ void pool_tile(const ConvTile& tile) {
   }
 }
 
-// Which tile widths there are: accumulators, the vectors of a row of weights and a broadcast must stay in registers.
-constexpr int most_positions(int vecs) { return kConvAccumulators / vecs; }
-constexpr bool has_width(int columns) { return columns <= 6 || columns == 8 || columns == 10 || columns == 12; }
+// The widest tiles: accumulators, the vectors of a row of weights and a broadcast must stay in registers.
+constexpr int most_positions(int vecs) { return kConvAccumulators / vecs < 12 ? kConvAccumulators / vecs : 12; }
+constexpr int most_pools(int vecs) { return kConvAccumulators / vecs / 4; }
 
 using ConvTileFunction = void (*)(const ConvTile&);
 
 template <int kColumns, int kVecs>
 ConvTileFunction conv_tile_of_width(size_t columns) {
-  if constexpr (kColumns == 1) {
-    return conv_tile<1, kVecs>;
-  } else {
-    if constexpr (has_width(kColumns)) {
-      if (columns >= kColumns) return conv_tile<kColumns, kVecs>;
-    }
-    return conv_tile_of_width<kColumns - 1, kVecs>(columns);
+  if constexpr (kColumns > 1) {
+    if (columns < kColumns) return conv_tile_of_width<kColumns - 1, kVecs>(columns);
   }
+  return conv_tile<kColumns, kVecs>;
 }
 
 template <int kPools, int kVecs>
 ConvTileFunction pool_tile_of_width(size_t pools) {
-  if constexpr (kPools == 1) {
-    return pool_tile<1, kVecs>;
-  } else {
-    return pools >= kPools ? pool_tile<kPools, kVecs> : pool_tile_of_width<kPools - 1, kVecs>(pools);
+  if constexpr (kPools > 1) {
+    if (pools < kPools) return pool_tile_of_width<kPools - 1, kVecs>(pools);
   }
+  return pool_tile<kPools, kVecs>;
 }
 
-// How a row of positions or pools is cut into tiles of one width; the last one may overlap the one before it, since
-// positions do not depend on each other.
+// A row of positions or pools in tiles whose widths differ by one at most: the wider ones first.
 struct Cut {
-  size_t width;
-  ConvTileFunction run;
+  size_t tiles, wider, width;
+  ConvTileFunction run_wider, run;
 };
 
 template <int kVecs>
@@ -223,19 +227,13 @@ Cut cut_row(size_t vecs, size_t count, bool pool) {
   if constexpr (kVecs > 1) {
     if (vecs < kVecs) return cut_row<kVecs - 1>(vecs, count, pool);
   }
-  constexpr int kMost = most_positions(kVecs) < 12 ? most_positions(kVecs) : 12;
-  constexpr int kMostPools = most_positions(kVecs) / 4;
-  size_t best = 1, cost = count;
-  const size_t most = smaller(count, pool ? kMostPools : kMost);
-  for (size_t width = 2; width <= most; width++) {
-    if (!pool && !has_width(static_cast<int>(width))) continue;
-    const size_t computed = (count + width - 1) / width * width;
-    if (computed <= cost + cost / 8) {  // a wider tile reads the weights less often
-      best = width;
-      cost = smaller(cost, computed);
-    }
-  }
-  return {best, pool ? pool_tile_of_width<kMostPools, kVecs>(best) : conv_tile_of_width<kMost, kVecs>(best)};
+  constexpr int kMost = most_positions(kVecs), kMostPools = most_pools(kVecs);
+  const size_t most = pool ? kMostPools : kMost;
+  const size_t tiles = (count + most - 1) / most, width = count / tiles;
+  const auto of_width = [&](size_t columns) {
+    return pool ? pool_tile_of_width<kMostPools, kVecs>(columns) : conv_tile_of_width<kMost, kVecs>(columns);
+  };
+  return {tiles, count % tiles, width, of_width(width + 1), of_width(width)};
 }
 
 // Calls visit(first vector, vectors) for panels of filters of nearly equal width.
@@ -264,13 +262,14 @@ inline void convolve(const TapSource& source, const FilterMatrix& weights, const
                      output.relu};
     tile.tail = smaller(end * kLanes, filters) - (end - 1) * kLanes;
     for (size_t y = 0; y < rows; y++) {
-      for (size_t x = 0; x < columns; x += cut.width) {
-        const size_t column = smaller(x, columns - cut.width);
-        const size_t at = (y * columns + column) * filters + first;
-        tile.source.data = source.data + scale * (y * source.step_y + column * source.step_x);
+      size_t x = 0;
+      for (size_t i = 0; i < cut.tiles; i++) {
+        const size_t at = (y * columns + x) * filters + first;
+        tile.source.data = source.data + scale * (y * source.step_y + x * source.step_x);
         tile.output = output.values + at;
         tile.winners = output.winners ? output.winners + at : nullptr;
-        cut.run(tile);
+        (i < cut.wider ? cut.run_wider : cut.run)(tile);
+        x += cut.width + (i < cut.wider);
       }
     }
   });

@@ -9,7 +9,9 @@
 
 #include <string.h>
 
+#include "conv-bias-inl.h"
 #include "conv-inl.h"
+#include "conv-lists-inl.h"
 #include "kernels.h"
 #include "sparse-inl.h"
 
@@ -17,292 +19,88 @@ namespace mnist_train {
 namespace MNIST_TRAIN_ISA {
 namespace {
 
-// Images one after the other, such that the taps of a window are rows as tap_rows() says, and whole vectors can be read
-// from where a row begins. Where rows are short, the rows of a window are interleaved: [y][x][ky][channels].
-class WindowRows {
+// The winners of an image, by filter: lists of (where the window begins, gradient), pool by pool. What lies in memory
+// filter by filter, pool after pool, is turned round first, so that a filter's list is made by vectors of pools.
+class WinnerLists {
  public:
-  WindowRows(const Windows& w, const float* images, Scratch* scratch)
-      : windows_(w),
-        shape_(padded_input(w)),
-        images_(images),
-        padded_(scratch->take(shape_.size() + kMostLanes)),
-        interleaved_(interleaves(w) ? scratch->take(w.output_height * w.kernel_height * shape_.row() + kMostLanes)
-                                    : nullptr) {
-    memset(padded_, 0, (shape_.size() + kMostLanes) * sizeof(float));
-    if (!interleaved_) return;
-    memset(interleaved_, 0, (w.output_height * w.kernel_height * shape_.row() + kMostLanes) * sizeof(float));
-  }
-
-  TapSource take(size_t sample) {
-    const Windows& w = windows_;
-    copy_into(shape_, images_ + sample * w.input_height * w.input_width * w.channels, padded_);
-    const TapRows rows = tap_rows(w);
-    const size_t row = shape_.row();
-    if (!interleaved_) return {padded_, row, w.stride_y * row, w.stride_x * w.channels, rows.rows, rows.taps};
-    for (size_t pool = 0; pool < w.output_height / 2; pool++) {
-      bands_[pool % kBands] = counts_pixels() ? band_of(pool) : ~uint64_t{0};
-      if (bands_[pool % kBands] == 0) continue;
-      interleave(2 * pool);
-      interleave(2 * pool + 1);
-    }
-    return {interleaved_, 0, w.kernel_height * row, w.stride_x * w.kernel_height * w.channels, rows.rows, rows.taps};
-  }
-
-  // The numbers of the pools that have a value other than zero under them, or of all where that is not known.
-  size_t list_pools(uint32_t* numbers) const {
-    const Windows& w = windows_;
-    const size_t rows = w.output_height / 2, columns = w.output_width / 2;
-    const size_t width = w.stride_x + w.kernel_width;
-    size_t count = 0;
-    for (size_t y = 0; y < rows; y++) {
-      for (size_t x = 0; x < columns; x++) {
-        numbers[count] = static_cast<uint32_t>(y * columns + x);
-        const bool empty = counts_pixels() && (bands_[y] >> (2 * x * w.stride_x) & ((uint64_t{1} << width) - 1)) == 0;
-        count += !empty;
-      }
-    }
-    return count;
-  }
-
- private:
-  static constexpr size_t kBands = 32;
-
-  // Whether the pixels of a row are bits of a word, and there is a word for each row of pools.
-  bool counts_pixels() const {
-    return interleaved_ && windows_.channels == 1 && shape_.width < 64 && windows_.output_height / 2 <= kBands;
-  }
-
-  // The columns of pixels under a row of pools that are not zero.
-  uint64_t band_of(size_t pool) const {
-    const Windows& w = windows_;
-    uint64_t bits = 0;
-    for (size_t y = 2 * pool * w.stride_y; y < (2 * pool + 1) * w.stride_y + w.kernel_height; y++) {
-      for (size_t x = 0; x < shape_.width; x += kLanes) {
-        const Vec pixels = load_lanes(padded_ + y * shape_.width + x, smaller(kLanes, shape_.width - x));
-        bits |= static_cast<uint64_t>(lane_bits(not_equal(pixels, zero()))) << x;
-      }
-    }
-    return bits;
-  }
-
-  void interleave(size_t y) {
-    const Windows& w = windows_;
-    const size_t row = shape_.row(), height = w.kernel_height;
-    const float* const first = padded_ + y * w.stride_y * row;
-    float* const to = interleaved_ + y * height * row;
-    if (w.channels == 1) {
-      return transpose_rows([&](size_t ky) { return first + ky * row; }, height, row, to, height);
-    }
-    for (size_t x = 0; x < shape_.width; x++) {
-      for (size_t ky = 0; ky < height; ky++) {
-        for (size_t c = 0; c < w.channels; c++) {
-          to[(x * height + ky) * w.channels + c] = first[ky * row + x * w.channels + c];
+  WinnerLists(const Windows& w, const TapSource& source, size_t filters, Scratch* scratch)
+      : pools_((w.output_height / 2) * (w.output_width / 2)),
+        filters_(filters),
+        stride_(padded_lanes(pools_)),
+        gradients_(scratch->take(filters * stride_)),
+        winners_(scratch->take(filters * stride_)),
+        list_(reinterpret_cast<NonZero*>(scratch->take(2 * (stride_ + kMostLanes)))) {
+    const size_t steps[4] = {0, source.step_x, source.step_y, source.step_y + source.step_x};
+    for (size_t place = 0; place < 4; place++) {
+      begins_[place] = reinterpret_cast<uint32_t*>(scratch->take(stride_));
+      uint32_t* begin = begins_[place];
+      for (size_t y = 0; y < w.output_height / 2; y++) {
+        for (size_t x = 0; x < w.output_width / 2; x++) {
+          *begin++ = static_cast<uint32_t>(2 * (y * source.step_y + x * source.step_x) + steps[place]);
         }
       }
     }
   }
 
-  const Windows& windows_;
-  const PaddedShape shape_;
-  const float* const images_;
-  float* const padded_;
-  float* const interleaved_;
-  uint64_t bands_[kBands];
-};
-
-// sums[rows of taps, vectors] += window * gradient for every entry of a list.
-struct WinnerSums {
-  const NonZero* entries;  // index: where the window begins
-  size_t count;
-  const float* input;
-  size_t row;  // from a row of taps to the next
-  float* sums;
-  size_t sums_row;
-};
-
-template <int kRows, int kVecs>
-void add_windows(const WinnerSums& w) {
-  Vec acc[kRows][kVecs];
-  MNIST_TRAIN_UNROLL
-  for (int r = 0; r < kRows; r++) {
-    for (int v = 0; v < kVecs; v++) acc[r][v] = load(w.sums + r * w.sums_row + v * kLanes);
-  }
-  for (size_t i = 0; i < w.count; i++) {
-    const float* const x = w.input + w.entries[i].index;
-    const Vec gradient = set1(w.entries[i].value);
-    MNIST_TRAIN_UNROLL
-    for (int r = 0; r < kRows; r++) {
-      for (int v = 0; v < kVecs; v++) acc[r][v] = fma(load(x + r * w.row + v * kLanes), gradient, acc[r][v]);
-    }
-  }
-  MNIST_TRAIN_UNROLL
-  for (int r = 0; r < kRows; r++) {
-    for (int v = 0; v < kVecs; v++) store(w.sums + r * w.sums_row + v * kLanes, acc[r][v]);
-  }
-}
-
-// Vectors of a row that are taken at once, such that the sums stay in registers.
-constexpr int most_window_vecs(int rows) { return kConvAccumulators / rows < 8 ? kConvAccumulators / rows : 8; }
-
-template <int kRows, int kVecs>
-void add_windows_of_width(size_t vecs, const WinnerSums& w) {
-  if constexpr (kVecs > 1) {
-    if (vecs < kVecs) return add_windows_of_width<kRows, kVecs - 1>(vecs, w);
-  }
-  add_windows<kRows, kVecs>(w);
-}
-
-template <int kRows>
-void add_window_rows(WinnerSums w, size_t vecs) {
-  constexpr size_t kMost = most_window_vecs(kRows);
-  const size_t passes = (vecs + kMost - 1) / kMost;
-  for (size_t pass = 0; pass < passes; pass++) {
-    const size_t begin = vecs * pass / passes, end = vecs * (pass + 1) / passes;
-    WinnerSums own = w;
-    own.input += begin * kLanes;
-    own.sums += begin * kLanes;
-    add_windows_of_width<kRows, kMost>(end - begin, own);
-  }
-}
-
-inline void add_winners(WinnerSums w, const TapRows& rows) {
-  const size_t vecs = (rows.taps + kLanes - 1) / kLanes;
-  if (rows.rows == 3 && kConvAccumulators >= 3 * 3) return add_window_rows<3>(w, vecs);
-  if (rows.rows == 5 && kConvAccumulators >= 5 * 2) return add_window_rows<5>(w, vecs);
-  for (size_t r = 0; r < rows.rows; r++) {
-    add_window_rows<1>(w, vecs);
-    w.input += w.row;
-    w.sums += w.sums_row;
-  }
-}
-
-// The winners of an image, by filter: lists of (where the window begins, gradient), pool by pool. What lies in memory
-// filter by filter, pool after pool, is turned round first, so that a filter's list is made by vectors of pools.
-class WinnerLists {
- public:
-  WinnerLists(const Windows& w, size_t filters, Scratch* scratch)
-      : columns_(w.output_width / 2),
-        pools_(w.output_height / 2 * columns_),
-        filters_(filters),
-        stride_(padded_lanes(pools_)),
-        gradients_(scratch->take(filters * stride_)),
-        winners_(scratch->take(filters * stride_)),
-        list_(reinterpret_cast<NonZero*>(scratch->take(2 * (stride_ + kMostLanes)))),
-        numbers_(reinterpret_cast<uint32_t*>(scratch->take(stride_))) {
-    for (float*& places : places_) places = scratch->take(stride_);
+  void take(const float* d_output, const int32_t* winners) {
+    transpose(d_output, filters_, pools_, filters_, gradients_, stride_);
+    transpose(reinterpret_cast<const float*>(winners), filters_, pools_, filters_, winners_, stride_);
   }
 
-  // Of the pools that images shows to have pixels under them; the gradients of the others meet zeros alone.
-  void take(const WindowRows& images, const TapSource& source, const float* d_output, const int32_t* winners) {
-    count_ = images.list_pools(numbers_);
-    for (size_t i = 0; i < count_; i++) {
-      const size_t y = numbers_[i] / columns_, x = numbers_[i] % columns_;
-      const size_t first = 2 * (y * source.step_y + x * source.step_x);
-      const size_t places[4] = {first, first + source.step_x, first + source.step_y,
-                                first + source.step_y + source.step_x};
-      for (size_t place = 0; place < 4; place++) set_bits(places_[place] + i, static_cast<uint32_t>(places[place]));
-    }
-    turn_round(d_output, gradients_);
-    turn_round(reinterpret_cast<const float*>(winners), winners_);
-  }
-
-  // The list of one filter.
-  size_t list(size_t filter, const NonZero** entries) const {
+  // The list of one filter, which is there until another one is made.
+  WindowList list(size_t filter) const {
     const float* const gradients = gradients_ + filter * stride_;
     const float* const winners = winners_ + filter * stride_;
     NonZero* end = list_;
-    for (size_t i = 0; i < count_; i += kLanes) {
-      const size_t lanes = smaller(kLanes, count_ - i);
+    for (size_t i = 0; i < pools_; i += kLanes) {
+      const size_t lanes = smaller(kLanes, pools_ - i);
       const Vec gradient = load_lanes(gradients + i, lanes), winner = load(winners + i);
-      Vec place = load(places_[0] + i);
-      for (int32_t number = 0; number < 3; number++) {
-        place = select(less(set1_bits(number), winner), load(places_[number + 1] + i), place);
+      // Winners are compared as floats: their bits are those of tiny numbers, which comparisons do not flush.
+      Vec begin = load_bits(begins_[0] + i);
+      for (int32_t place = 0; place < 3; place++) {
+        begin = select(less(set1_bits(place), winner), load_bits(begins_[place + 1] + i), begin);
       }
       const Mask won = not_equal(gradient, zero());
-      store_pairs(reinterpret_cast<float*>(end), compress(place, won), compress(gradient, won));
+      store_pairs(reinterpret_cast<float*>(end), compress(begin, won), compress(gradient, won));
       end += count(won);
     }
-    *entries = list_;
-    return static_cast<size_t>(end - list_);
+    return {list_, static_cast<size_t>(end - list_)};
   }
 
  private:
-  static void set_bits(float* to, uint32_t word) { memcpy(to, &word, sizeof(word)); }
+  static Vec load_bits(const uint32_t* words) { return load(reinterpret_cast<const float*>(words)); }
 
-  // to[filter, i] = from[pool number i, filter]
-  void turn_round(const float* from, float* to) const {
-    const auto pool = [&](size_t i) { return from + numbers_[i] * filters_; };
-    transpose_rows(pool, count_, filters_, to, stride_);
-  }
-
-  const size_t columns_, pools_, filters_, stride_;
+  const size_t pools_, filters_, stride_;
   float* const gradients_;
   float* const winners_;
-  float* places_[4];  // bits of where the windows of each pool begin
   NonZero* const list_;
-  uint32_t* const numbers_;  // of the pools
-  size_t count_ = 0;
+  uint32_t* begins_[4];  // of the windows of each pool, by place
 };
-
-// From sums by filter, rows of taps in whole vectors, to [taps, filters].
-inline void store_part(const Windows& w, size_t filters, const float* sums, const TapRows& rows, float* part) {
-  const size_t stride = rows.rows * rows.padded();
-  if (!interleaves(w)) {
-    for (size_t row = 0; row < rows.rows; row++) {
-      transpose(sums + row * rows.padded(), stride, filters, rows.taps, part + row * rows.taps * filters, filters);
-    }
-    return;
-  }
-  for (size_t kx = 0; kx < w.kernel_width; kx++) {
-    for (size_t ky = 0; ky < w.kernel_height; ky++) {
-      const float* from = sums + (kx * w.kernel_height + ky) * w.channels;
-      float* to = part + (ky * w.kernel_width + kx) * w.channels * filters;
-      for (size_t c = 0; c < w.channels; c++) {
-        for (size_t f = 0; f < filters; f++) to[c * filters + f] = from[f * stride + c];
-      }
-    }
-  }
-}
-
-// sums[columns] += the rows of a matrix, in their order
-inline void add_rows(const float* rows, size_t count, size_t columns, float* sums) {
-  for (size_t j = 0; j < columns; j += kLanes) {
-    const size_t lanes = smaller(kLanes, columns - j);
-    Vec sum = load_lanes(sums + j, lanes);
-    for (size_t i = 0; i < count; i++) sum = add(sum, load_lanes(rows + i * columns + j, lanes));
-    store_lanes(sums + j, sum, lanes);
-  }
-}
 
 inline void pooled_weights_gradient(const Conv2dBackwardArgs& args, Range samples, Scratch scratch) {
   const Windows& w = args.windows;
-  const TapRows rows = tap_rows(w);
-  const size_t size = rows.rows * rows.padded(), filters = args.filters;
-  float* const sums = scratch.take(filters * size);
-  WinnerLists lists(w, filters, &scratch);
-  WindowRows images(w, args.input, &scratch);
-  const size_t pools = (w.output_height / 2) * (w.output_width / 2);
-  for (size_t first = samples.begin; first < samples.end; first += kSamplesPerPart) {
-    const size_t part = first / kSamplesPerPart;
-    float* const bias = args.d_bias_parts ? args.d_bias_parts + part * filters : nullptr;
-    memset(sums, 0, filters * size * sizeof(float));
-    if (bias) memset(bias, 0, filters * sizeof(float));
-    for (size_t sample = first; sample < smaller(first + kSamplesPerPart, samples.end); sample++) {
-      const TapSource source = images.take(sample);
-      const float* const d_output = args.d_output + sample * pools * filters;
-      if (bias) add_rows(d_output, pools, filters, bias);
-      if (!args.d_weight_parts) continue;
-      lists.take(images, source, d_output, args.winners + sample * pools * filters);
-      for (size_t f = 0; f < filters; f++) {
-        const NonZero* entries;
-        const size_t count = lists.list(f, &entries);
-        add_winners({entries, count, source.data, source.row, sums + f * size, rows.padded()}, rows);
-      }
-    }
-    if (args.d_weight_parts) {
-      store_part(w, filters, sums, rows, args.d_weight_parts + part * taps_of(w) * filters);
-    }
-  }
+  const TapRows rows = {w.kernel_height, w.kernel_width * w.channels};
+  const size_t stride = rows.rows * rows.padded(), filters = args.filters, weights = taps_of(w) * filters;
+  const size_t pools = (w.output_height / 2) * (w.output_width / 2) * filters;
+  float* const sums = scratch.take(filters * stride);
+  const ImageSource images(w, args.input, scratch.take(padded_input(w).size() + kMostLanes), kMostLanes);
+  WinnerLists lists(w, images.shape(), filters, &scratch);
+  const WindowAdder adder(rows);
+  for_samples_in_parts(
+      args, samples, [&](size_t) { memset(sums, 0, filters * stride * sizeof(float)); },
+      [&](size_t sample) {
+        const TapSource source = images.of(sample);
+        lists.take(args.d_output + sample * pools, args.winners + sample * pools);
+        for (size_t f = 0; f < filters; f++) {
+          adder.add({lists.list(f), source.data, source.row, sums + f * stride, rows.padded()});
+        }
+      },
+      [&](size_t part) {
+        for (size_t row = 0; row < rows.rows; row++) {
+          transpose(sums + row * rows.padded(), stride, filters, rows.taps,
+                    args.d_weight_parts + part * weights + row * rows.taps * filters, filters);
+        }
+      });
 }
 
 // to[f][ky] = the row of taps [kx, c] of weights[ky, kx, c, f], in whole vectors.

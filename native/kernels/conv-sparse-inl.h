@@ -66,6 +66,9 @@ SparseBlockFunction sparse_block_of_width(size_t vecs) {
 
 constexpr size_t kBlockVecs = kConvAccumulators / 2 < 8 ? kConvAccumulators / 2 : 8;
 
+// A row of pixels is a word, and a block has two columns or more.
+constexpr size_t kMostBlocks = 32;
+
 class SparseConvolution {
  public:
   SparseConvolution(const Conv2dArgs& args, Scratch* scratch)
@@ -79,6 +82,7 @@ class SparseConvolution {
     memset(image_, 0, sizes_.image * sizeof(float));
     reverse_weights();
     number_taps();
+    weigh_up();
     memset(bias_, 0, sizes_.bias * sizeof(float));
     for (size_t i = 0; i < sizes_.block * args.filters; i++)
       bias_[i] = args.bias ? args.bias[i % args.filters] + 0.0f : 0.0f;
@@ -100,7 +104,7 @@ class SparseConvolution {
       }
       row_bits_[y] = bits;
     }
-    return pixels * 10 < w.input_height * w.input_width * 6;
+    return pixels * pixel_work_ + block_work_ < full_work_;
   }
 
   // All positions of the image, or pools.
@@ -130,6 +134,19 @@ class SparseConvolution {
     }
   }
 
+  // In multiply-adds of vectors. A block takes as long as some forty more: its bits must be found, and where they end
+  // cannot be predicted.
+  void weigh_up() {
+    constexpr size_t kBlock = 40;
+    const Windows& w = args_.windows;
+    const size_t rows = (w.output_height + 1) / 2, columns = (w.output_width + sizes_.block - 1) / sizes_.block;
+    const size_t vecs = (sizes_.block * args_.filters + kLanes - 1) / kLanes;
+    const size_t blocks_of_pixel = (w.kernel_height + 1) * (w.kernel_width + sizes_.block - 1) / (2 * sizes_.block);
+    pixel_work_ = blocks_of_pixel * 2 * vecs;
+    block_work_ = rows * columns * kBlock;
+    full_work_ = w.output_height * w.output_width * taps_of(w) * (whole_vectors(args_.filters) / kLanes);
+  }
+
   void number_taps() {
     const Windows& w = args_.windows;
     const size_t width = w.kernel_width + sizes_.block - 1;
@@ -143,23 +160,39 @@ class SparseConvolution {
 
   void sum_blocks(size_t y) {
     const Windows& w = args_.windows;
-    const size_t columns = sizes_.block, width = w.kernel_width + columns - 1;
-    const uint64_t window = (uint64_t{1} << width) - 1;
+    const size_t columns = sizes_.block, blocks = (w.output_width + columns - 1) / columns;
     const size_t vecs = (columns * args_.filters + kLanes - 1) / kLanes;
+    uint64_t bits[kMostBlocks];
+    find_bits(y, blocks, bits);
     for (size_t first = 0; first < vecs; first += kBlockVecs) {
       const SparseBlockFunction run = sparse_block_of_width<kBlockVecs>(smaller(kBlockVecs, vecs - first));
-      SparseBlock block = {0,    nullptr, taps_, weights_ + first * kLanes, sizes_.weights_row, bias_ + first * kLanes,
+      SparseBlock block = {0,
+                           image_ + 2 * y * sizes_.shape.width,
+                           taps_,
+                           weights_ + first * kLanes,
+                           sizes_.weights_row,
+                           bias_ + first * kLanes,
                            sums_};
       block.sums.values += first * kLanes;
-      for (size_t x = 0; x < w.output_width; x += columns) {
-        block.bits = 0;
-        for (size_t r = 0; r <= w.kernel_height; r++) {
-          block.bits |= (row_bits_[2 * y + r] >> x & window) << (r * width);
-        }
-        block.pixels = image_ + 2 * y * sizes_.shape.width + x;
+      for (size_t i = 0; i < blocks; i++) {
+        block.bits = bits[i];
         run(block);
+        block.pixels += columns;
         block.sums.values += columns * args_.filters;
       }
+    }
+  }
+
+  // The pixels under each block of a row of them. A row of pixels for all blocks, then the next: compilers vectorize
+  // that.
+  void find_bits(size_t y, size_t blocks, uint64_t (&bits)[kMostBlocks]) const {
+    const size_t step = sizes_.block, width = args_.windows.kernel_width + step - 1;
+    const uint64_t window = (uint64_t{1} << width) - 1;
+    for (size_t i = 0; i < blocks; i++) bits[i] = 0;
+    for (size_t r = 0; r <= args_.windows.kernel_height; r++) {
+      const uint64_t row = row_bits_[2 * y + r];
+      const size_t place = r * width;
+      for (size_t i = 0; i < blocks; i++) bits[i] |= (row >> (i * step) & window) << place;
     }
   }
 
@@ -194,6 +227,7 @@ class SparseConvolution {
   float* const bias_;
   const SumRows sums_;
   BlockTap taps_[64];
+  size_t pixel_work_, block_work_, full_work_;
 };
 
 }  // namespace

@@ -41,19 +41,23 @@ static inline PaddedShape padded_gradient(const Windows& w, size_t filters) {
 
 static inline size_t taps_of(const Windows& w) { return w.kernel_height * w.kernel_width * w.channels; }
 
-// Windows whose rows of taps are shorter than this are made one stretch of memory first: see InterleavedImage.
-constexpr size_t kShortRow = 16;
-static inline bool interleaves(const Windows& w) { return w.kernel_width * w.channels < kShortRow; }
-
-// How the taps of a window lie in memory for the gradient of weights: rows of them, each a stretch.
+// The taps of windows as rows, each of which is read in whole vectors.
 struct TapRows {
   size_t rows, taps;
   size_t padded() const { return padded_lanes(taps); }
 };
-static inline TapRows tap_rows(const Windows& w) {
-  if (interleaves(w)) return {1, taps_of(w)};
-  return {w.kernel_height, w.kernel_width * w.channels};
-}
+
+// See SpreadGradient in conv-pixel-backward-inl.h. A pixel meets as many positions as a window has taps.
+struct SpreadGradientSizes {
+  size_t height, width, filters;
+
+  SpreadGradientSizes(const Windows& w, size_t count)
+      : height(w.kernel_height - 1 + larger((w.output_height - 1) * w.stride_y + 1, w.input_height + w.pad_top)),
+        width(w.kernel_width - 1 + larger((w.output_width - 1) * w.stride_x + 1, w.input_width + w.pad_left)),
+        filters(count) {}
+  // Vectors are read and written a little behind its end.
+  size_t floats() const { return padded_lanes(height * width * filters) + kMostLanes; }
+};
 
 // What convolving an image of one channel pixel by pixel takes: see conv-sparse-inl.h. Whole blocks of positions are
 // summed, two rows of 2 or, where that fills no two vectors, 4.
@@ -88,23 +92,27 @@ static inline size_t conv2d_scratch(const Windows& w, size_t filters) {
   return full + (convolves_pixels(w, filters) ? SparseConvSizes(w, filters).floats() : 0);
 }
 
-static inline size_t conv2d_backward_scratch(const Windows& w, size_t filters, bool pool) {
-  const PaddedShape input = padded_input(w);
-  // Vectors are read a little behind the end of an image.
-  const size_t interleaved = interleaves(w) ? w.output_height * w.kernel_height * input.row() : 0;
-  const size_t image = padded_lanes(input.size() + interleaved) + 2 * kMostLanes;
-  const size_t weights =
-      w.kernel_height * w.kernel_width * filters * padded_lanes(w.channels) + padded_lanes(w.channels);
-  if (!pool) {
-    return image + weights + padded_lanes(padded_gradient(w, filters).size()) +
-           2 * padded_lanes(w.output_height * w.output_width);
+static inline size_t input_gradient_scratch(const Windows& w, size_t filters, bool pool) {
+  const size_t places = w.kernel_height * w.kernel_width, channels = padded_lanes(w.channels);
+  if (!pool) return channels + places * filters * channels + padded_lanes(padded_gradient(w, filters).size());
+  return padded_lanes(filters * w.kernel_height * padded_lanes(w.kernel_width * w.channels)) +
+         4 * padded_lanes(filters + kMostLanes) + padded_lanes(padded_input(w).size() + kMostLanes);
+}
+
+static inline size_t weights_gradient_scratch(const Windows& w, size_t filters, bool pool) {
+  const size_t image = padded_lanes(padded_input(w).size() + kMostLanes);
+  if (w.channels == 1) {
+    return w.kernel_height * padded_lanes(w.kernel_width * filters) +
+           padded_lanes(2 * (w.input_height * w.input_width + kMostLanes)) + SpreadGradientSizes(w, filters).floats();
   }
-  const size_t pools = (w.output_height / 2) * (w.output_width / 2);
-  const TapRows rows = tap_rows(w);
-  const size_t lists = (2 * filters + 7) * padded_lanes(pools) + 2 * kMostLanes + filters * rows.rows * rows.padded();
-  const size_t scattered =
-      filters * w.kernel_height * padded_lanes(w.kernel_width * w.channels) + 4 * (padded_lanes(filters) + kMostLanes);
-  return image + lists + scattered + padded_lanes(input.size()) + 2 * kMostLanes + 8 * kMostLanes;
+  if (!pool) return image + padded_lanes(2 * w.output_height * w.output_width);
+  const size_t pools = padded_lanes((w.output_height / 2) * (w.output_width / 2));
+  return image + filters * w.kernel_height * padded_lanes(w.kernel_width * w.channels) + (2 * filters + 6) * pools +
+         2 * kMostLanes;
+}
+
+static inline size_t conv2d_backward_scratch(const Windows& w, size_t filters, bool pool) {
+  return larger(weights_gradient_scratch(w, filters, pool), input_gradient_scratch(w, filters, pool));
 }
 
 }  // namespace

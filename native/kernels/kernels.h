@@ -409,6 +409,22 @@ struct MaxNormArgs {
   float max_value;
 };
 
+// Images [height, width, channels]; row i is sample order[i] of the data. output is not input. The fields are those of
+// AugmentOp in src/program/ops.ts, in range.
+struct AugmentArgs {
+  const float* input;
+  float* output;
+  const uint32_t* order;
+  size_t rows, height, width, channels;
+  size_t shift;
+  float radians, scale, aspect, shear;
+  float alpha;
+  size_t spacing;
+  uint32_t erase_threshold;  // of a word's upper 24 bits, at most 2^24
+  size_t erase_size;
+  uint32_t seed_low, seed_high, purpose, epoch;
+};
+
 struct KernelTable {
   const char* isa;
   void (*matmul)(const MatmulArgs&, Slice);
@@ -443,6 +459,7 @@ struct KernelTable {
   void (*fold_batch_norm)(const FoldBatchNormArgs&, Slice);
   void (*regularize)(const RegularizeArgs&, Slice);
   void (*max_norm)(const MaxNormArgs&, Slice);
+  void (*augment)(const AugmentArgs&, Slice);
 };
 
 // The floats of scratch memory that a part needs for matrix products of this depth: one panel of b, or of a block of

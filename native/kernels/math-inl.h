@@ -28,6 +28,22 @@ inline Vec exp_nonpositive(Vec x) {
   return select(tiny, zero(), times_power_of_two(y, n));
 }
 
+// The sine and the cosine of one number of at most pi / 4 either way.
+inline float sine_scalar(float x) {
+  const float z = x * x;
+  float p = -1.9515295891e-4f;
+  p = p * z + 8.3321608736e-3f;
+  p = p * z - 1.6666654611e-1f;
+  return (p * z) * x + x;
+}
+inline float cosine_scalar(float x) {
+  const float z = x * x;
+  float p = 2.443315711809948e-5f;
+  p = p * z - 1.388731625493765e-3f;
+  p = p * z + 4.166664568298827e-2f;
+  return ((p * z) * z - 0.5f * z) + 1.0f;
+}
+
 // The natural logarithm of one normal positive number.
 inline float log_scalar(float x) {
   union {

@@ -35,6 +35,25 @@ void run_parts(void (*kernel)(const Args&, Slice), const Args& args, size_t part
   for (size_t part = 0; part < parts; part++) kernel(args, {part, parts, scratch.data()});
 }
 
+// A block of random numbers.
+struct Words {
+  uint32_t x[4];
+};
+
+// Philox 4x32-10, block by block, as src/random.ts writes it.
+inline Words philox(Words counter, uint32_t key0, uint32_t key1) {
+  uint32_t* const x = counter.x;
+  for (int round = 0; round < 10; round++) {
+    const uint64_t a = uint64_t{0xd2511f53u} * x[0], b = uint64_t{0xcd9e8d57u} * x[2];
+    const Words next = {{static_cast<uint32_t>(b >> 32) ^ x[1] ^ key0, static_cast<uint32_t>(b),
+                         static_cast<uint32_t>(a >> 32) ^ x[3] ^ key1, static_cast<uint32_t>(a)}};
+    counter = next;
+    key0 += 0x9e3779b9u;
+    key1 += 0xbb67ae85u;
+  }
+  return counter;
+}
+
 // Runs a test on every instruction set of this processor.
 template <class Test>
 int on_all_targets(const char* name, const Test& test) {

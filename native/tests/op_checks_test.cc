@@ -36,6 +36,12 @@ struct Case {
 
 // 4 x 6 images of 3 channels in windows of 2 x 3, every second one, one column of padding.
 const std::vector<double> kSome = {4, 6, 3, 2, 3, 2, 2, 0, 1, 2, 3};
+// The same with more values behind it.
+std::vector<double> some_and(std::initializer_list<double> values) {
+  std::vector<double> all = kSome;
+  all.insert(all.end(), values);
+  return all;
+}
 
 const std::vector<Case>& cases() {
   static const std::vector<Case> list = {
@@ -59,6 +65,15 @@ const std::vector<Case>& cases() {
        0},
       {"regularize", {fixed(5, 40), fixed(5, 40)}, {0.01, 0.02}, 0},
       {"maxNorm", {fixed(5, 40)}, {1.5}, 0},
+<<<<<<< HEAD
+      {"conv2d", {images(72), fixed(18, 5), fixed(1, 5), images(5), winners(5)}, some_and({1, 0, 1}), 11},
+      {"conv2dBackward",
+       {images(72), fixed(18, 5), images(5), winners(5), fixed(36, 5), fixed(2, 5), images(72)},
+       some_and({1}),
+       11},
+=======
+      {"augment", {images(72), images(72)}, {4, 6, 3, 2, 30, 0.2, 0.3, 0.1, 2.5, 3, 0.5, 2, 5, 6, 0}, 4},
+>>>>>>> cnn-augment
   };
   return list;
 }
@@ -133,6 +148,42 @@ void test_wrong_values() {
       }
     }
   }
+}
+
+// What bounds the places that an augmentation looks at.
+void test_augment_ranges() {
+  const Case& sound = cases().back();
+  CHECK(strcmp(sound.op, "augment") == 0);
+  const auto taken = [&](size_t value, double number) {
+    Case c = sound;
+    c.values[value] = number;
+    return parses(words_of(c));
+  };
+  const struct {
+    size_t value;
+    double least, most, below, above;
+  } ranges[] = {{3, 0, 8, -1, 9},
+                {4, 0, 45, -1, 46},
+                {5, 0, 0.5, -0.1, 0.6},
+                {6, 0, 0.5, -0.1, 0.6},
+                {7, 0, 0.5, -1, 1},
+                {8, 0, 16, -1, 16.5},
+                {9, 2, 64, 1, 65},
+                {10, 0, 1, -0.1, 1.1},
+                {11, 1, 4, 0, 5},
+                {12, 0, 4294967295.0, -1, 4294967296.0},
+                {13, 0, 4294967295.0, -1, 4294967296.0},
+                {14, 0, 0, -1, 1}};
+  for (const auto& r : ranges) {
+    const std::string name = "augment value " + std::to_string(r.value);
+    CHECK_MESSAGE(taken(r.value, r.least) && taken(r.value, r.most), name);
+    CHECK_MESSAGE(!taken(r.value, r.below) && !taken(r.value, r.above) && !taken(r.value, NAN), name);
+  }
+  Case in_place = sound;
+  in_place.buffers.pop_back();
+  std::vector<double> op = {code("augment"), 0, 0};
+  op.insert(op.end(), sound.values.begin(), sound.values.end());
+  CHECK(!parses(train_program(in_place.buffers, {op})));
 }
 
 // Parts in memory that belongs to no section have no known number.
@@ -267,12 +318,35 @@ void test_barriers() {
   std::vector<double> first = {code("averagePool2d"), 0, 1}, second = {code("averagePool2dBackward"), 1, 2};
   for (std::vector<double>* op : {&first, &second}) op->insert(op->end(), kSome.begin(), kSome.end());
   CHECK(barriers_of({images(72), images(18), images(72)}, {first, second}) == "10");
+  // Members write parts of their own samples only.
+  const std::vector<double> moments = {code("channelMoments"), 0, 1, 3};
+  CHECK(barriers_of({images(72), fixed(4, 3)}, {moments, moments}) == "10");
   // Penalty, update and norm of weights that are laid out for the team: each member has its columns.
   const std::vector<std::vector<double>> ops = {
       {code("regularize"), 0, 1, 0, 0.1}, {code("sgd"), 0, 1, -1, 0, 0, 0, 0}, {code("maxNorm"), 0, 1.5}};
   CHECK(barriers_of({fixed(5, 40), fixed(5, 40)}, ops) == "000");
   // With too few columns they are divided by rows, and a norm takes whole columns.
   CHECK(barriers_of({fixed(50, 10), fixed(50, 10)}, ops) == "101");
+}
+
+// Folded weights lie as the weights do, whoever else reads one of them.
+void test_layout_of_folded_weights() {
+  const std::vector<Spec> buffers = {fixed(5, 40), fixed(1, 40), fixed(1, 40), fixed(5, 40),
+                                     fixed(1, 40), images(5),    images(40)};
+  const std::vector<double> fold = {code("foldBatchNorm"), 0, -1, 1, 2, -1, -1, 3, 4, 1e-3};
+  const std::vector<double> dense = {code("dense"), 5, 3, 4, 6, 0, 0};
+  const std::vector<double> product = {code("matmul"), 5, 0, 6, 0, 0};
+  const auto layout_parts = [&](const std::vector<std::vector<double>>& ops) {
+    const std::vector<double> words = train_program(buffers, ops);
+    Program program;
+    std::string error;
+    CHECK_MESSAGE(parse_program(words.data(), words.size(), &program, &error), error);
+    schedule(&program, 2);
+    CHECK(program.buffers[0].layout_parts == program.buffers[3].layout_parts);
+    return program.buffers[0].layout_parts;
+  };
+  CHECK(layout_parts({fold, dense}) == 2);
+  CHECK(layout_parts({fold, dense, product}) == 0);
 }
 
 }  // namespace
@@ -284,10 +358,12 @@ int main() {
   test_sound();
   test_wrong_buffers();
   test_wrong_values();
+  test_augment_ranges();
   test_parts_outside_a_section();
   test_inference();
   test_windows();
   test_damaged_words();
   test_barriers();
+  test_layout_of_folded_weights();
   return report("op_checks_test");
 }

@@ -16,6 +16,7 @@ const Windows kWindows[] = {
     {7, 6,  17,  3, 3,  2, 2,  1, 1,  4, 3},   // padded, overlapping
     {5, 6,  33,  3, 2,  1, 1,  1, 0,  5, 5},
     {5, 7,   3,  2, 3,  3, 4,  1, 2,  2, 2},   // gaps between windows
+    {5, 5,   2,  2, 2,  3, 3,  0, 0,  2, 2},   // gaps, but none at the edges
     {4, 3,   8,  4, 3,  1, 1,  0, 0,  1, 1},   // the whole image
     {3, 3,   4,  5, 5,  2, 2,  2, 2,  2, 2},   // windows larger than the image
 };

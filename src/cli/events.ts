@@ -1,6 +1,7 @@
 import type { BackendName, Isa } from '../backends/backend.js';
 import type { LoadAttempt } from '../backends/select.js';
 import type { DownloadResult, FailedSource } from '../data/download.js';
+import type { LayerConfig } from '../index.js';
 import type { RecipeMeasurement } from './bench/recipes.js';
 
 /** What does the arithmetic: `isa` is null in TypeScript. */
@@ -16,9 +17,10 @@ interface StartEvent extends Engine {
   dataset: string;
   trainCount: number;
   testCount: number;
-  /** Widths from the input to the output: [784, 128, 10]. */
-  layers: number[];
-  activation: string;
+  /** In a word: 784-128-10. */
+  network: string;
+  /** The layers' options. */
+  layers: readonly LayerConfig[];
   parameters: number;
   epochs: number;
   batchSize: number;

@@ -3,7 +3,6 @@ import {
   type Backend,
   categoricalCrossentropy,
   type Dataset,
-  type Layer,
   type RecipeName,
   recipes,
   type Sequential,
@@ -39,7 +38,6 @@ export interface TrainingPlan {
   /** The greatest of the schedule. */
   learningRate: number;
   schedule: string;
-  layers(classes: number): Layer[];
   build(data: Dataset, backend: Backend): Sequential;
 }
 
@@ -55,7 +53,6 @@ export function planTraining(options: TrainingOptions, given: ReadonlySet<string
     );
   }
   const learningRate = options.learningRate ?? DEFAULTS.learningRate[options.optimizer];
-  const layers = (classes: number) => layersOf(options.hidden, options.activation, classes);
   return {
     dataset: options.dataset ?? DEFAULTS.dataset,
     epochs: options.epochs,
@@ -63,10 +60,10 @@ export function planTraining(options: TrainingOptions, given: ReadonlySet<string
     optimizer: options.optimizer,
     learningRate,
     schedule: options.schedule,
-    layers,
     build: ({ shape, classNames }, backend) => {
-      const { seed, threads } = options;
-      const model = sequential(layers(classesOf(classNames)), { inputShape: shape, seed, backend, threads });
+      const { hidden, activation, seed, threads } = options;
+      const layers = layersOf(hidden, activation, classesOf(classNames));
+      const model = sequential(layers, { inputShape: shape, seed, backend, threads });
       model.compile({
         optimizer: optimizerOf({ ...options, learningRate, momentum: options.momentum ?? DEFAULTS.momentum }),
         loss: categoricalCrossentropy({ labelSmoothing: options.labelSmoothing }),
@@ -94,10 +91,9 @@ function planOfRecipe(name: RecipeName, options: TrainingOptions, given: Readonl
     optimizer: recipe.optimizer.name,
     learningRate: recipe.learningRate,
     schedule: 'one-cycle',
-    layers: recipe.layers,
     build: ({ shape, classNames }, backend) =>
       recipe.build({ inputShape: shape, classes: classesOf(classNames), seed, backend, threads }),
   };
 }
 
-export const classesOf = (classNames: readonly string[] | undefined) => classNames?.length ?? 10;
+const classesOf = (classNames: readonly string[] | undefined) => classNames?.length ?? 10;

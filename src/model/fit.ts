@@ -6,6 +6,7 @@ import { METRICS_PER_STEP } from '../program/program.js';
 import { RandomPurpose, shuffle } from '../random.js';
 import { scheduleAt } from '../schedules/schedule.js';
 import { linkedController } from './abort.js';
+import type { Augmentation } from './augmentation.js';
 import type { Engine } from './engine.js';
 import { evaluate, indices, meansOf } from './evaluate.js';
 import { type FitOptions, type FitPlan, planFit } from './fit-plan.js';
@@ -18,6 +19,7 @@ import type { Stack } from './stack.js';
 export interface Training {
   loss: Loss;
   optimizer: Optimizer;
+  augmentation: Augmentation | null;
   state: OptimizerState;
 }
 

@@ -7,6 +7,7 @@ import { foldLayers } from '../program/fold.js';
 import { fuseProgram } from '../program/fuse.js';
 import type { BufferName } from '../program/ops.js';
 import type { Program, SectionName } from '../program/program.js';
+import { type Augmentation, lowerAugmentation } from './augmentation.js';
 import type { Parameter, Stack } from './stack.js';
 
 /** The most samples in one step of each section; 0 leaves training or evaluation out. */
@@ -16,29 +17,31 @@ export interface Capacities {
   infer: number;
 }
 
-/** The scalar of programs that drop values: the running epoch, counted from 1. */
+/** How a model is trained. */
+interface TrainingSetup {
+  loss: Loss;
+  optimizer: Optimizer;
+  augmentation?: Augmentation | null;
+}
+
+/** The scalar of programs that drop values or augment images: the running epoch, counted from 1. */
 export const EPOCH = 'epoch';
 
 /**
- * Makes a model flat. Sections: `train` = gather inputs and targets, forward, loss, backward, updates; `evaluate` =
- * gather, forward, loss; `infer` = forward alone.
+ * Makes a model flat. Sections: `train` = gather inputs and targets, augment the inputs, forward, loss, backward, updates;
+ * `evaluate` = gather, forward, loss; `infer` = forward alone.
  *
  * Buffers: parameters `0.weight`, `0.bias`, ... by the layer's index; slots behind them (`0.weight.velocity`); in a
- * section `train/inputs`, `train/targets`, `train/0.output`, `train/0.dInput`, `train/loss.dOutput` and the gradients
- * `train/0.weight.gradient`, of convolutions after their parts `train/0.weight.gradientParts`.
+ * section `train/inputs` (and `train/inputs.augmented`), `train/targets`, `train/0.output`, `train/0.dInput`,
+ * `train/loss.dOutput` and the gradients `train/0.weight.gradient`, of convolutions after their parts
+ * `train/0.weight.gradientParts`.
  *
- * `seed` is the model's, for what layers draw at random.
+ * `seed` is the model's, for what layers and augmentation draw at random.
  */
-export function lowerModel(
-  stack: Stack,
-  training: { loss: Loss; optimizer: Optimizer } | null,
-  capacities: Capacities,
-  seed = 0,
-): Program {
+export function lowerModel(stack: Stack, training: TrainingSetup | null, capacities: Capacities, seed = 0): Program {
   const builder = new ProgramBuilder();
   for (const { name, spec } of stack.parameters) builder.persistent(name, 'parameter', spec.shape);
-  if (training && capacities.train > 0)
-    lowerTraining(builder, stack, training.loss, training.optimizer, capacities.train, seed);
+  if (training && capacities.train > 0) lowerTraining(builder, stack, training, capacities.train, seed);
   if (training && capacities.evaluate > 0) lowerEvaluation(builder, stack, training.loss, capacities.evaluate, seed);
   builder.section('infer', capacities.infer);
   const input = builder.batched('inputs', stack.inputShape, 'input');
@@ -49,15 +52,17 @@ export function lowerModel(
 function lowerTraining(
   builder: ProgramBuilder,
   stack: Stack,
-  loss: Loss,
-  optimizer: Optimizer,
+  { loss, optimizer, augmentation }: TrainingSetup,
   capacity: number,
   seed: number,
 ): void {
   builder.section('train', capacity);
   const { input, targets } = gather(builder, stack, loss);
   const shared = new Shared(builder, 'train', seed);
-  const { output, backward } = forward(builder, stack, input, shared, loss.includesSoftmax);
+  const images = augmentation
+    ? lowerAugmentation(builder, augmentation, input, { seed, epoch: shared.epoch() })
+    : input;
+  const { output, backward } = forward(builder, stack, images, shared, loss.includesSoftmax);
   const dOutput = loss.lower(builder, output, targets, stack.outputSize, true);
   if (dOutput !== null) backward(dOutput, false);
   shared.addUp();

@@ -10,6 +10,7 @@ import type { Optimizer } from '../optimizers/optimizer.js';
 import { type OptimizerName, resolveOptimizer } from '../optimizers/resolve.js';
 import { checkOptions, checkSignal, type OptionNames } from '../options.js';
 import { type Program, sizeOf } from '../program/program.js';
+import { type AugmentationOptions, resolveAugmentation } from './augmentation.js';
 import { checkEngineOptions, Engine, type EngineOptions, INFER_CAPACITY } from './engine.js';
 import { EVALUATION_BATCH_SIZE, evaluate, indices } from './evaluate.js';
 import { type Training, trainModel } from './fit.js';
@@ -45,6 +46,12 @@ export interface SequentialOptions extends EngineOptions {
 export interface CompileOptions extends EngineOptions {
   optimizer: OptimizerName | Optimizer;
   loss: LossName | Loss;
+  /**
+   * Changes every image at random before each training step, never in evaluation or prediction; default: none. What
+   * becomes of an image depends on the model's seed, the epoch and the sample alone, not on batches or threads. Loss and
+   * accuracy of an epoch are those of the changed images.
+   */
+  augmentation?: AugmentationOptions;
 }
 
 export interface EvaluateOptions {
@@ -69,7 +76,13 @@ const SEQUENTIAL_OPTIONS: OptionNames<SequentialOptions> = {
   backend: true,
   threads: true,
 };
-const COMPILE_OPTIONS: OptionNames<CompileOptions> = { optimizer: true, loss: true, backend: true, threads: true };
+const COMPILE_OPTIONS: OptionNames<CompileOptions> = {
+  optimizer: true,
+  loss: true,
+  augmentation: true,
+  backend: true,
+  threads: true,
+};
 const LOAD_OPTIONS: OptionNames<EngineOptions> = { backend: true, threads: true };
 
 /** With a signal, prediction looks at it between portions of this many samples. */
@@ -141,19 +154,20 @@ export class Sequential {
    * Says how to train. Needed before `fit` and `evaluate`, not for prediction. Compiling again keeps the weights and starts
    * the optimizer anew. `backend` and `threads` replace those that the model was made with.
    *
-   * Throws ERR_ARGUMENT for unknown options and for a loss that does not go with the last layer, ERR_STATE during fit
-   * or evaluate.
+   * Throws ERR_ARGUMENT for unknown options and for a loss that does not go with the last layer, ERR_SHAPE for augmentation
+   * of what is no image, ERR_STATE during fit or evaluate.
    */
   compile(options: CompileOptions): void {
     const checked = checkOptions(options, 'compile', COMPILE_OPTIONS);
     const optimizer = resolveOptimizer(checked.optimizer);
     const loss = resolveLoss(checked.loss);
+    const augmentation = resolveAugmentation(checked.augmentation, this.#stack.inputShape);
     const engineOptions = checkEngineOptions(checked);
     loss.checkOutput(this.#stack.outputSize, this.#stack.outputActivation);
     this.#checkNotFitting('compile');
     if (this.#engine.busy) throw new MnistTrainError('ERR_STATE', 'Wait for evaluate to end before compile.');
     this.#engine.reconfigure(engineOptions);
-    this.#training = { loss, optimizer, state: optimizer.initialState() };
+    this.#training = { loss, optimizer, augmentation, state: optimizer.initialState() };
   }
 
   /**

@@ -60,6 +60,50 @@ export interface DenseBackwardOp {
   update: boolean;
 }
 
+/**
+ * output[rows, inputHeight, inputWidth, channels] = the images of input, each moved, turned, stretched, bent and partly
+ * erased by numbers that depend on (seed, epoch, the sample's index in the data) alone. Fields are those of
+ * `AugmentationOptions`, within AUGMENT_LIMITS; 0 of any but `elasticSpacing` and `eraseSize` leaves it out. output is not
+ * input.
+ */
+export interface AugmentOp {
+  op: 'augment';
+  input: BufferName;
+  output: BufferName;
+  inputHeight: number;
+  inputWidth: number;
+  channels: number;
+  /** Whole pixels. */
+  shift: number;
+  /** Degrees. */
+  rotation: number;
+  scale: number;
+  aspect: number;
+  shear: number;
+  /** Pixels, both of them. */
+  elasticAlpha: number;
+  elasticSpacing: number;
+  eraseProbability: number;
+  /** Whole pixels, at most the image's shorter side. */
+  eraseSize: number;
+  /** The seed's lower 32 bits and the rest. */
+  seedLow: number;
+  seedHigh: number;
+  epoch: ScalarIndex;
+}
+
+/** The greatest value of each field of AugmentOp that has one of its own, and the least spacing. */
+export const AUGMENT_LIMITS = {
+  shift: 8,
+  rotation: 45,
+  scale: 0.5,
+  aspect: 0.5,
+  shear: 0.5,
+  elasticAlpha: 16,
+  elasticSpacing: 64,
+  leastSpacing: 2,
+} as const;
+
 /** output[rows, columns] = activation(input). Stands by itself for gelu, whose derivative needs the input. */
 export interface ActivationOp {
   op: 'activation';
@@ -369,6 +413,7 @@ export interface AdamOp {
 
 export type Op =
   | GatherOp
+  | AugmentOp
   | MatmulOp
   | DenseOp
   | DenseBackwardOp
@@ -424,6 +469,25 @@ const WINDOWS = {
 
 const OP_FIELDS: FieldTable = {
   gather: { source: 'value', output: 'write' },
+  augment: {
+    input: 'read',
+    output: 'write',
+    inputHeight: 'value',
+    inputWidth: 'value',
+    channels: 'value',
+    shift: 'value',
+    rotation: 'value',
+    scale: 'value',
+    aspect: 'value',
+    shear: 'value',
+    elasticAlpha: 'value',
+    elasticSpacing: 'value',
+    eraseProbability: 'value',
+    eraseSize: 'value',
+    seedLow: 'value',
+    seedHigh: 'value',
+    epoch: 'value',
+  },
   matmul: { a: 'read', b: 'read', output: 'write', transposeA: 'value', transposeB: 'value' },
   dense: { input: 'read', weights: 'read', bias: 'read', output: 'write', activation: 'value', negativeSlope: 'value' },
   denseBackward: {

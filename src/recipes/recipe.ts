@@ -1,5 +1,6 @@
 import type { Layer } from '../layers/layer.js';
 import type { Loss } from '../losses/loss.js';
+import type { AugmentationOptions } from '../model/augmentation.js';
 import type { FitOptions } from '../model/fit-plan.js';
 import { type Sequential, type SequentialOptions, sequential } from '../model/sequential.js';
 import type { Optimizer } from '../optimizers/optimizer.js';
@@ -26,6 +27,8 @@ export interface Recipe {
   /** The greatest learning rate of the schedule. */
   readonly learningRate: number;
   readonly loss: Loss;
+  /** How training images are changed; none where it is left out. */
+  readonly augmentation?: AugmentationOptions;
   /** The layers, the last with one output per class. */
   readonly layers: (classes: number) => Layer[];
   /** The network with weights drawn from the seed, compiled: `model.fit(train, recipe.fit)` is what is left to do. */
@@ -43,7 +46,7 @@ export function makeRecipe(parts: Omit<Recipe, 'build'>): Recipe {
     ...parts,
     build: ({ classes = 10, ...options }) => {
       const model = sequential(parts.layers(classes), options);
-      model.compile({ optimizer: parts.optimizer, loss: parts.loss });
+      model.compile({ optimizer: parts.optimizer, loss: parts.loss, augmentation: parts.augmentation });
       return model;
     },
   });

@@ -92,6 +92,12 @@ describe('bench', () => {
     expect(listed).toEqual([
       'multiply-add limit',
       ...listed.filter((name) => name.startsWith('matmul ')),
+      'conv2d 3x3 of 26x26x32 to 64, batch 64, forward',
+      'conv2d 3x3 of 26x26x32 to 64, batch 64, forward and gradients',
+      'conv2d 5x5 of 28x28x1 to 24, pooled, digits, batch 64, forward',
+      'conv2d 5x5 of 28x28x1 to 24, pooled, digits, batch 64, forward and gradients',
+      'conv2d 3x3 of 12x12x24 to 32, pooled, batch 64, forward',
+      'conv2d 3x3 of 12x12x24 to 32, pooled, batch 64, forward and gradients',
       'training step 784-128-10 Adam, batch 128',
       'epoch 784-128-10 Adam, batch 128, 12000 images',
       'training step 784-128-10 Nesterov, batch 128',
@@ -113,6 +119,24 @@ describe('bench', () => {
     expect(await backendsOf('epoch 784-128-10 adam')).toEqual({ backends: both, images: expect.closeTo(6000) });
     expect(await backendsOf('predictSync')).toEqual({ backends: both, images: expect.closeTo(1) });
     expect(await backendsOf('predict of')).toEqual({ backends: both, images: expect.closeTo(6000) });
+  });
+
+  it('counts every position of a convolution, and a pass for each gradient', async () => {
+    const [digits, inner] = [24 * 24 * 24 * (5 * 5), 10 * 10 * 32 * (3 * 3 * 24)];
+    for (const [name, multiplyAdds] of [
+      ['conv2d 3x3 of 12x12x24 to 32, pooled, batch 64, forward', inner],
+      ['conv2d 3x3 of 12x12x24 to 32, pooled, batch 64, forward and gradients', 3 * inner],
+      // Nothing before the first layer learns.
+      ['conv2d 5x5 of 28x28x1 to 24, pooled, digits, batch 64, forward and gradients', 2 * digits],
+    ] as const) {
+      const all = eventsOf(await runCli(['bench', '--quick', '--json', '--filter', name], { cwd }));
+      const events = all.filter((event) => event.name === name);
+      expect(new Set(events.map(({ backend }) => backend))).toEqual(new Set(['native', 'js']));
+      for (const { gflops, imagesPerSecond, medianSeconds } of events) {
+        expect(imagesPerSecond * medianSeconds).toBeCloseTo(64, 6);
+        expect(gflops * medianSeconds).toBeCloseTo((2 * 64 * multiplyAdds) / 1e9, 6);
+      }
+    }
   });
 
   it('--recipes trains every recipe with the seeds asked for', async () => {

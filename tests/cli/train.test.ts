@@ -22,8 +22,7 @@ describe('train --json', () => {
       dataset: 'mnist',
       trainCount: 400,
       testCount: 100,
-      layers: [784, 16, 10],
-      activation: 'relu',
+      network: '784-16-10',
       parameters: 784 * 16 + 16 + 16 * 10 + 10,
       epochs: 3,
       batchSize: 20,
@@ -171,7 +170,7 @@ describe('train --recipe', () => {
     const [start, ...rest] = eventsOf(await runCli([...RECIPE, '--seed', '3'], { cwd }));
     expect(start).toMatchObject({
       recipe: 'fast',
-      layers: [784, 160, 10],
+      network: '784-160-10',
       epochs: 2,
       batchSize: 128,
       optimizer: 'adam',

@@ -4,8 +4,8 @@ import type { Backend, Session } from '../../src/backends/backend.js';
 import { ProgramBuilder } from '../../src/program/builder.js';
 import type { Activation } from '../../src/program/ops.js';
 import { availableBackends } from '../helpers/backends.js';
+import { expectClose, type Numbers, ROUNDING, yardstick } from '../helpers/golden.js';
 
-type Numbers = number[];
 type ParameterName = '0.weights' | '0.bias' | '1.weights' | '1.bias';
 const PARAMETER_NAMES = ['0.weights', '0.bias', '1.weights', '1.bias'] as const;
 
@@ -66,30 +66,6 @@ const golden: Golden = JSON.parse(readFileSync(new URL('golden.json', import.met
 const { network } = golden;
 const [inputs, hidden] = network.shapes['0.weights'];
 const classes = network.shapes['1.bias'][0];
-
-/** Float32 rounds a value by at most this share of it. */
-const ROUNDING = 2 ** -24;
-
-/**
- * For values at the end of many operations, where a bound by the worst case would be a thousand times the real error. The
- * yardstick is PyTorch's own float32 run: ours may end up to four times as far from the float64 run as the worst of its
- * elements, or `roundings` of the value itself.
- */
-function yardstick(deviation: number, values: Numbers, roundings: number): (index: number) => number {
-  return (i) => Math.max(4 * deviation, roundings * ROUNDING * Math.abs(values[i]));
-}
-
-/** Compares element by element; the message names the element that is furthest outside its tolerance. */
-function expectClose(actual: ArrayLike<number>, wanted: Numbers, tolerance: (index: number) => number, what: string) {
-  expect(actual.length, what).toBe(wanted.length);
-  let worst = { excess: 0, message: '' };
-  wanted.forEach((value, i) => {
-    const excess = Math.abs(actual[i] - value) / tolerance(i);
-    if (!(excess <= Math.max(1, worst.excess)))
-      worst = { excess, message: `${what}[${i}]: ${actual[i]} is not within ${tolerance(i)} of ${value}` };
-  });
-  expect(worst.message).toBe('');
-}
 
 /** The network's forward and backward pass in the train section, its optimizer left to `update`. */
 function networkProgram(

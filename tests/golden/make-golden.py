@@ -2,20 +2,15 @@
 
     python3 tests/golden/make-golden.py
 
-Inputs and weights are float32 numbers. PyTorch computes on them in float64, so that the values are exact for our
-purpose and the tests' tolerances are about our roundings alone. Nine significant digits carry a float32 exactly. Where
-errors travel through many operations, the file also says how far PyTorch's own float32 run ends from its float64 run:
-the yardstick for ours.
-
+golden_values.py says how they are made; make-golden-images.py makes those of convolutional networks.
 Weights have our layout, [inputs, units]; PyTorch's linear layers use the transpose.
 """
 
-import json
 import math
-import pathlib
 
 import torch
 import torch.nn.functional as F
+from golden_values import deviation, float32_normal, leaves, numbers, write
 
 SEED = 20240917
 ROWS, INPUTS, HIDDEN, CLASSES = 7, 12, 9, 5
@@ -43,15 +38,6 @@ OPTIMIZERS = {
     "adam with other constants": (torch.optim.Adam, dict(lr=5e-3, betas=(0.8, 0.98), eps=1e-7)),
     "adamW": (torch.optim.AdamW, dict(lr=2e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2)),
 }
-
-
-def numbers(tensor):
-    """A tensor as a flat row-major list of numbers with nine significant digits."""
-    return [float(f"{value:.9g}") for value in tensor.detach().double().flatten().tolist()]
-
-
-def float32_normal(generator, *shape, scale=1.0):
-    return (torch.randn(*shape, generator=generator, dtype=torch.float32) * scale).double()
 
 
 def activations():
@@ -96,15 +82,6 @@ def make_network(seed):
 def forward(parameters, inputs, function):
     hidden = inputs @ parameters["0.weights"] + parameters["0.bias"]
     return hidden, function(hidden) @ parameters["1.weights"] + parameters["1.bias"]
-
-
-def deviation(values, values32):
-    """The largest difference between the float64 and the float32 run, by name."""
-    return {key: float(f"{(values[key] - values32[key].double()).abs().max().item():.3g}") for key in values}
-
-
-def leaves(parameters, dtype=torch.float64):
-    return {name: value.detach().to(dtype).clone().requires_grad_() for name, value in parameters.items()}
 
 
 def run_network(inputs, targets, parameters, function, smoothing, dtype):
@@ -216,9 +193,7 @@ def main():
         "meanSquaredError": mean_squared_error(),
         "optimizers": trained,
     }
-    path = pathlib.Path(__file__).with_name("golden.json")
-    path.write_text(json.dumps(golden, separators=(",", ":")).replace('},{"', '},\n{"') + "\n")
-    print(f"{path}: {path.stat().st_size} bytes, seed {seed}")
+    write("golden.json", golden)
 
 
 main()

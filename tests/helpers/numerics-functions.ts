@@ -26,6 +26,17 @@ export function referenceExp(x: number): number {
   return fl(add(add(mul(mul(p, r), r), r), 1) * 2 ** n);
 }
 
+export function referenceSine(x: number): number {
+  const z = mul(x, x);
+  return add(mul(mul(polynomial(z, [-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1]), z), x), x);
+}
+
+export function referenceCosine(x: number): number {
+  const z = mul(x, x);
+  const p = polynomial(z, [2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2]);
+  return add(sub(mul(mul(p, z), z), mul(0.5, z)), 1);
+}
+
 export function referenceLog(x: number): number {
   if (Number.isNaN(x)) return x;
   let e = 0;

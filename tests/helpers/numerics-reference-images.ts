@@ -1,5 +1,5 @@
 import type { Conv2dBackwardOp, Conv2dOp, OpName, OpOf, Windows } from '../../src/program/ops.js';
-import { activate, add, div, fl, fma, mul, sub } from './numerics-functions.js';
+import { activate, add, div, fl, fma, mul, referenceCosine, referenceSine, sub } from './numerics-functions.js';
 
 /** The ops of images, of batch normalization and of weights: docs/numerics.md, like numerics-reference.ts. */
 
@@ -149,6 +149,12 @@ function conv2dBackward(op: Conv2dBackwardOp, { rows, shapeOf, get, set }: OpVal
         for (let f = 0; f < filters; f++) {
           const slope = g[windowAt(op, n, y, x) * filters + f];
           dBiasParts[part * filters + f] = add(dBiasParts[part * filters + f], slope);
+        }
+      });
+      const forPositions = op.channels === 1 ? forWindows : forBlocks;
+      forPositions(op, (y, x) => {
+        for (let f = 0; f < filters; f++) {
+          const slope = g[windowAt(op, n, y, x) * filters + f];
           forTaps(op, n, y, x, (place, tap) => {
             for (let c = 0; c < op.channels; c++) {
               const at = (part * weightRows + tap * op.channels + c) * filters + f;
@@ -216,6 +222,93 @@ function dropout(op: OpOf<'dropout'>, { rows, order, scalars, get, set }: OpValu
     const word = referencePhilox(counter, [op.seedLow, op.seedHigh])[e % 4];
     return Math.floor(word / 256) >= Math.round(op.rate * 2 ** 24) ? mul(x, scale) : 0;
   });
+  set(op.output, made);
+}
+
+/** The weight of node k of the four around a pixel. */
+function splineWeight(place: number, spacing: number, k: number): number {
+  const t = div(place % spacing, spacing);
+  const along = k < 2 ? sub(1, t) : t;
+  if (k === 0 || k === 3) return mul(mul(mul(along, along), along), fl(1 / 6));
+  const from = k === 1 ? t : sub(1, t);
+  return add(fl(2 / 3), mul(sub(mul(0.5, from), 1), mul(from, from)));
+}
+
+/** What one image becomes: pixel by pixel, each by the formulas of the page. */
+function augmentImage(op: OpOf<'augment'>, sample: number, epoch: number, pixels: Float32Array): Float32Array {
+  const { inputHeight: height, inputWidth: width, channels } = op;
+  const k = (w: number) => {
+    const block = referencePhilox([Math.floor(w / 4), sample, 5, epoch], [op.seedLow, op.seedHigh]);
+    return Math.floor(block[w % 4] / 256);
+  };
+  const below = (w: number, n: number) => Number((BigInt(k(w)) * BigInt(n)) >> 24n);
+  const v = (w: number) => sub(k(w) * 2 ** -23, 1);
+  const [down, right] = [0, 1].map((w) => below(w, 2 * op.shift + 1) - op.shift);
+  const pixelAt = (y: number, x: number, c: number) =>
+    y >= 0 && y < height && x >= 0 && x < width ? pixels[(y * width + x) * channels + c] : 0;
+
+  const angle = mul(v(2), fl(op.rotation * (Math.PI / 180)));
+  const [sin, cos] = [referenceSine(angle), referenceCosine(angle)];
+  const shear = mul(v(5), fl(op.shear));
+  const high = add(1, mul(v(3), fl(op.scale)));
+  const wide = mul(high, add(1, mul(v(4), fl(op.aspect))));
+  const [yy, yx] = [div(cos, high), div(sin, high)];
+  const [xy, xx] = [div(sub(-sin, mul(shear, cos)), wide), div(sub(cos, mul(shear, sin)), wide)];
+  const [centreY, centreX] = [(height - 1) / 2, (width - 1) / 2];
+
+  const nodes = [height, width].map((size) => Math.floor((size - 1) / op.elasticSpacing) + 4);
+  const drawn = new Map<number, number>();
+  const node = (side: number, row: number, column: number) => {
+    const w = 16 + (side * nodes[0] + row) * nodes[1] + column;
+    if (!drawn.has(w)) drawn.set(w, mul(v(w), fl(op.elasticAlpha)));
+    return drawn.get(w)!;
+  };
+  const fourOf = (term: (k: number) => number) => [0, 1, 2, 3].reduce((sum, k) => add(sum, term(k)), 0);
+  const bend = (side: number, y: number, x: number) => {
+    const [row, column] = [y, x].map((place) => Math.floor(place / op.elasticSpacing));
+    const across = (j: number) =>
+      fourOf((k) => mul(splineWeight(x, op.elasticSpacing, k), node(side, row + j, column + k)));
+    return fourOf((j) => mul(splineWeight(y, op.elasticSpacing, j), across(j)));
+  };
+  const between = (sourceY: number, sourceX: number, c: number) => {
+    const [atY, atX] = [Math.min(Math.max(sourceY, -1), height), Math.min(Math.max(sourceX, -1), width)];
+    const [y, x] = [Math.floor(atY), Math.floor(atX)];
+    const mix = (a: number, b: number, part: number) => add(a, mul(part, sub(b, a)));
+    const row = (r: number) => mix(pixelAt(r, x, c), pixelAt(r, x + 1, c), sub(atX, x));
+    return mix(row(y), row(y + 1), sub(atY, y));
+  };
+  const moves = op.rotation + op.scale + op.aspect + op.shear + op.elasticAlpha === 0;
+  const made = pixels.map((_, at) => {
+    const c = at % channels;
+    const x = Math.floor(at / channels) % width;
+    const y = Math.floor(at / channels / width);
+    if (moves) return pixelAt(y - down, x - right, c);
+    let sourceY = add(add(mul(yx, x - centreX), mul(yy, y - centreY)), centreY - down);
+    let sourceX = add(add(mul(xx, x - centreX), mul(xy, y - centreY)), centreX - right);
+    if (op.elasticAlpha > 0) {
+      sourceY = add(sourceY, bend(0, y, x));
+      sourceX = add(sourceX, bend(1, y, x));
+    }
+    return between(sourceY, sourceX, c);
+  });
+  if (k(6) >= Math.round(op.eraseProbability * 2 ** 24)) return made;
+  const [erasedHeight, erasedWidth] = [1 + below(7, op.eraseSize), 1 + below(8, op.eraseSize)];
+  const [top, left] = [below(9, height - erasedHeight + 1), below(10, width - erasedWidth + 1)];
+  return made.map((value, at) => {
+    const x = Math.floor(at / channels) % width;
+    const y = Math.floor(at / channels / width);
+    return y >= top && y < top + erasedHeight && x >= left && x < left + erasedWidth ? 0 : value;
+  });
+}
+
+function augment(op: OpOf<'augment'>, { rows, order, scalars, get, set }: OpValues): void {
+  const input = get(op.input);
+  const size = input.length / rows;
+  const made = new Float32Array(input.length);
+  for (let n = 0; n < rows; n++) {
+    const pixels = input.slice(n * size, (n + 1) * size);
+    made.set(augmentImage(op, order[n], scalars[op.epoch], pixels), n * size);
+  }
   set(op.output, made);
 }
 
@@ -365,6 +458,7 @@ const REFERENCES: { [K in ImageOpName]: (op: OpOf<K>, values: OpValues) => void 
     set(op.dInput, made);
   },
   dropout,
+  augment,
   add(op, { get, set }) {
     const b = get(op.b);
     const made = get(op.a).map((value, i) => add(value, b[i]));

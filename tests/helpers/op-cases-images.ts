@@ -246,6 +246,76 @@ function dropout(builder: OpSetupBuilder, rows: number, columns: number, rate: n
   builder.add({ op: 'dropout', input, output, rate, ...seed, layer: columns, epoch });
 }
 
+/** Rows and image: one pixel, fewer than a vector, around lanes and parts, several channels, and MNIST's. */
+const AUGMENTED = [
+  [1, [1, 1, 1]],
+  [3, [5, 7, 1]],
+  [17, [4, 3, 2]],
+  [2, [16, 17, 1]],
+  [2, [9, 33, 3]],
+  [5, [28, 28, 1]],
+] as const;
+
+export const NO_AUGMENTATION = {
+  shift: 0,
+  rotation: 0,
+  scale: 0,
+  aspect: 0,
+  shear: 0,
+  elasticAlpha: 0,
+  elasticSpacing: 2,
+  eraseProbability: 0,
+  eraseSize: 1,
+};
+
+const AUGMENTATIONS: Record<string, Partial<typeof NO_AUGMENTATION>> = {
+  nothing: {},
+  shift: { shift: 3 },
+  'shift and erasing': { shift: 8, eraseProbability: 0.5, eraseSize: 3 },
+  erasing: { eraseProbability: 1, eraseSize: 1 },
+  rotation: { rotation: 30 },
+  scale: { scale: 0.2 },
+  aspect: { aspect: 0.5 },
+  shear: { shear: 0.5, shift: 1 },
+  elastic: { elasticAlpha: 1.5, elasticSpacing: 4 },
+  'elastic, wide': { elasticAlpha: 16, elasticSpacing: 64 },
+  everything: {
+    shift: 2,
+    rotation: 45,
+    scale: 0.5,
+    aspect: 0.3,
+    shear: 0.2,
+    elasticAlpha: 2.5,
+    elasticSpacing: 5,
+    eraseProbability: 0.3,
+    eraseSize: 2,
+  },
+};
+
+function addAugmentation(add: AddCase): void {
+  for (const [rows, [inputHeight, inputWidth, channels]] of AUGMENTED) {
+    for (const [title, changes] of Object.entries(AUGMENTATIONS)) {
+      add('augment', `${title} of ${rows} × [${inputHeight}, ${inputWidth}, ${channels}]`, rows, (builder) => {
+        const stream = new RandomStream(rows, RandomPurpose.shuffle);
+        const size = inputHeight * inputWidth * channels;
+        builder.data(
+          null,
+          Uint32Array.from({ length: rows }, () => stream.uint32()),
+        );
+        const input = builder.batched('input', size, normal);
+        const output = builder.batched('output', size);
+        builder.scalar('learningRate', 0.1);
+        const epoch = builder.scalar('epoch', rows);
+        const options = { ...NO_AUGMENTATION, ...changes };
+        const eraseSize = Math.min(options.eraseSize, inputHeight, inputWidth);
+        const image = { inputHeight, inputWidth, channels };
+        const seed = { seedLow: 0xdeadbeef, seedHigh: 0x1f_ffff };
+        builder.add({ op: 'augment', input, output, ...image, ...options, eraseSize, ...seed, epoch });
+      });
+    }
+  }
+}
+
 function addSums(add: AddCase): void {
   for (const rows of [1, 3, 16, 17, 33, 50]) {
     for (const shape of [[1], [7], [3, 17], [9, 64]]) {
@@ -383,6 +453,7 @@ export function addImageCases(add: AddCase): void {
   addConvolutions(add);
   addPools(add);
   addElementwise(add);
+  addAugmentation(add);
   addSums(add);
   addBatchNorm(add);
   addWeights(add);

@@ -1,4 +1,5 @@
 import type { Benchmark } from './benchmark.js';
+import { convolutionBenchmarks } from './convolutions.js';
 import type { BenchData } from './data.js';
 import { measureLimit } from './entrants.js';
 import { matmulBenchmarks } from './matmul.js';
@@ -16,5 +17,5 @@ export const LIMIT: Benchmark = {
 };
 
 export function benchmarks(data: BenchData): Benchmark[] {
-  return [LIMIT, ...matmulBenchmarks(), ...modelBenchmarks(data)];
+  return [LIMIT, ...matmulBenchmarks(), ...convolutionBenchmarks(data), ...modelBenchmarks(data)];
 }

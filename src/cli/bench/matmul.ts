@@ -58,6 +58,6 @@ function open({ m, n, k, transposeA = false, transposeB = false }: Shape, backen
 }
 
 /** Values without a zero among them, from -1 to 1. */
-function ramp(size: number): Float32Array {
+export function ramp(size: number): Float32Array {
   return Float32Array.from({ length: size }, (_, index) => ((index * 37) % 101) / 50 - 1 + 1 / 128);
 }

@@ -19,14 +19,22 @@ export interface RecipeMeasurement {
   maxSeconds: number;
 }
 
+export interface MeasureRecipeOptions {
+  backend: Backend;
+  seeds: number;
+  signal: AbortSignal;
+  /** Called after each seed. */
+  onSeed: (seed: number, accuracy: number, trainSeconds: number) => void;
+}
+
 /**
  * Trains a recipe from scratch with every seed and measures each model on the test set after its last epoch. Nothing is
- * left out or chosen. Before the first, the recipe is trained once more, so that the JIT compiler is warm for all.
+ * left out or chosen. Before the first, one epoch more is trained, so that the JIT compiler is warm for all.
  */
 export async function measureRecipe(
   name: RecipeName,
   { train, test }: LoadedDataset,
-  { backend, seeds, signal }: { backend: Backend; seeds: number; signal: AbortSignal },
+  { backend, seeds, signal, onSeed }: MeasureRecipeOptions,
 ): Promise<RecipeMeasurement> {
   const { build, fit } = recipes[name];
   const accuracies: number[] = [];
@@ -35,11 +43,13 @@ export async function measureRecipe(
   for (let seed = 0; seed <= seeds; seed++) {
     const model = build({ inputShape: train.shape, classes: train.classNames?.length, seed, backend });
     try {
-      const { trainSeconds } = await model.fit(train, { ...fit, signal });
+      const { trainSeconds } = await model.fit(train, { ...fit, epochs: seed === 0 ? 1 : fit.epochs, signal });
       signal.throwIfAborted();
       if (seed === 0) continue;
+      const accuracy = (await model.evaluate(test, { signal })).accuracy ?? Number.NaN;
       times.push(trainSeconds);
-      accuracies.push((await model.evaluate(test, { signal })).accuracy ?? Number.NaN);
+      accuracies.push(accuracy);
+      onSeed(seed, accuracy, trainSeconds);
       parameters = model.countParameters();
     } finally {
       model.dispose();

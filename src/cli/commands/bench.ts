@@ -34,7 +34,7 @@ export function benchCommand(run: Run): Command {
   const command = new Command('bench')
     .description(
       'Measure, in turns, every instruction set of the native backend by threads and the TypeScript backend: matrix ' +
-        "products beside the machine's multiply-add limit, training steps, epochs and predictions.",
+        "products and convolutions beside the machine's multiply-add limit, training steps, epochs and predictions.",
     )
     .option(
       '--filter <text>',
@@ -80,7 +80,9 @@ async function benchRecipes(context: Context, options: BenchOptions): Promise<vo
   const rows: string[][] = [];
   for (const { name } of chosen) {
     const data = await loadForCommand(context, { dataset: recipes[name].dataset, dataDir: options.dataDir });
-    const measured = await measureRecipe(name, data, { backend, seeds: options.seeds, signal });
+    const onSeed = (seed: number, accuracy: number, seconds: number) =>
+      output.say(`${name}, seed ${seed}: ${percent(accuracy)}, ${duration(seconds)}`);
+    const measured = await measureRecipe(name, data, { backend, seeds: options.seeds, signal, onSeed });
     output.event({ event: 'recipe', ...measured, ...engine });
     rows.push([
       name,

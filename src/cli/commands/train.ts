@@ -13,8 +13,9 @@ import {
   type DataOptions,
   type EngineOptions,
 } from '../options.js';
-import { classesOf, planTraining, type TrainingOptions, type TrainingPlan } from '../training-plan.js';
+import { planTraining, type TrainingOptions, type TrainingPlan } from '../training-plan.js';
 import { count, duration, loss, percent, plural } from '../ui/format.js';
+import { networkText } from '../ui/network.js';
 import { TrainingProgress } from '../ui/training.js';
 import { choice, integer, number, text, widths } from '../values.js';
 
@@ -146,10 +147,8 @@ async function train(context: Context, options: TrainOptions): Promise<void> {
 
 /** Says what is about to run. */
 function announce({ output }: Context, options: TrainOptions, { plan, model, backend, train, test }: Setup): void {
-  const inputs = train.shape.reduce((product, side) => product * side, 1);
-  const layers = plan.layers(classesOf(train.classNames)).map(({ config }) => config);
-  const widths = [inputs, ...layers.map(({ units }) => units as number)];
-  const activation = String(layers[0].activation);
+  const { layers } = model;
+  const network = networkText(train.shape, layers);
   const engine = engineOf(backend, options.threads);
   const parameters = model.countParameters();
   const { recipe, dataset, epochs, batchSize, optimizer, learningRate, schedule } = plan;
@@ -159,16 +158,14 @@ function announce({ output }: Context, options: TrainOptions, { plan, model, bac
     dataset,
     trainCount: train.count,
     testCount: test.count,
-    layers: widths,
-    activation,
+    network,
+    layers,
     parameters,
     ...{ epochs, batchSize, optimizer, learningRate, schedule, seed },
     ...(recipe && { recipe }),
     ...engine,
   });
-  output.say(
-    `Training ${widths.join('-')} (${activation}, ${count(parameters)} parameters) on ${dataset}, ${plural(train.count, 'image')}`,
-  );
+  output.say(`Training ${network} (${count(parameters)} parameters) on ${dataset}, ${plural(train.count, 'image')}`);
   const rate = `${schedule === 'one-cycle' ? 'one-cycle up to' : 'learning rate'} ${learningRate}`;
   const by = recipe ? `recipe ${recipe}: ` : '';
   output.say(`${engineText(engine)}; ${by}${optimizer}, ${rate}, batch ${batchSize}, seed ${seed}`);

@@ -37,9 +37,12 @@ export const prepareConv2dBackward: PrepareKernel<'conv2dBackward'> = (op, conte
   const positions = windows.outputHeight * windows.outputWidth;
   const dWeights = dWeightParts ? new Float32Array(weightSize) : null;
   const dBias = dBiasParts ? new Float32Array(filters) : null;
-  const byFilter = createSparseVectors(dWeights || dBias ? filters : 0, positions);
+  const byFilter = createSparseVectors(dWeights ? filters : 0, positions);
   const patches = dWeights ? createPatches(windows) : null;
   const blocks = positionsInBlocks(windows);
+  // A lone channel is summed row by row, which is the order of the pixels that a tap meets.
+  const inRows = windows.channels === 1;
+  const order = inRows ? blocks.toSorted() : blocks;
   const places = patches ? patches.offsets : new Int32Array(positions);
 
   const byPosition = createSparseVectors(dInput ? positions : 0, filters);
@@ -56,15 +59,13 @@ export const prepareConv2dBackward: PrepareKernel<'conv2dBackward'> = (op, conte
     for (let i = 0; i < rows; i++) {
       const from = i * input.columns;
       const slopesFrom = i * dOutput.columns;
-      if (dWeights || dBias) {
-        if (winners) listWinnersByFilter(byFilter, dOutput.values, winners.values, slopesFrom, windows, places);
-        else listByFilter(byFilter, dOutput.values, slopesFrom, blocks, places);
-      }
       if (dWeights && patches) {
+        if (!winners) listByFilter(byFilter, dOutput.values, slopesFrom, order, places);
+        else listWinnersByFilter(byFilter, dOutput.values, winners.values, slopesFrom, windows, places, inRows);
         fillPatches(patches, windows, input.values, from);
         addWeightGradient(byFilter, patches, weightRows, dWeights);
       }
-      if (dBias) addBiasGradient(byFilter, dBias);
+      if (dBias) addBiasGradient(dOutput.values, slopesFrom, dOutput.columns, winners ? null : blocks, dBias);
       if (dInput) {
         listByPosition(byPosition, dOutput.values, winnerValues, slopesFrom, windows);
         findInputGradient(windows, byPosition, covering, transposed, starts, dInput.values, from);
@@ -132,20 +133,20 @@ function positionsInBlocks({ outputHeight, outputWidth }: Windows): Int32Array {
   return positions;
 }
 
-/** Lists, as vector f, the gradients of filter f that are not zero, by block, with their position's place. */
+/** Lists, as vector f, the gradients of filter f that are not zero, in this order, with their position's place. */
 function listByFilter(
   lists: SparseVectors,
   dOutput: Float32Array,
   from: number,
-  blocks: Int32Array,
+  order: Int32Array,
   places: Int32Array,
 ): void {
   const { offsets, values, counts, stride } = lists;
   const filters = counts.length;
   counts.fill(0);
-  for (let i = 0; i < blocks.length; i++) {
-    const at = from + blocks[i] * filters;
-    const offset = places[blocks[i]];
+  for (let i = 0; i < order.length; i++) {
+    const at = from + order[i] * filters;
+    const offset = places[order[i]];
     for (let f = 0; f < filters; f++) {
       const value = dOutput[at + f];
       if (value === 0) continue;
@@ -156,7 +157,10 @@ function listByFilter(
   }
 }
 
-/** The same behind a pool, whose gradient is that of the position that won. */
+/**
+ * The same behind a pool, whose gradient is that of the position that won: pool by pool, or row by row, a row of pools
+ * then giving the winners of its upper row first.
+ */
 function listWinnersByFilter(
   lists: SparseVectors,
   dOutput: Float32Array,
@@ -164,21 +168,26 @@ function listWinnersByFilter(
   from: number,
   { outputHeight, outputWidth }: Windows,
   places: Int32Array,
+  inRows: boolean,
 ): void {
   const { offsets, values, counts, stride } = lists;
   const filters = counts.length;
+  const row = Math.floor(outputWidth / 2) * filters;
   counts.fill(0);
-  let at = from;
   for (let y = 0; y + 2 <= outputHeight; y += 2) {
-    for (let x = 0; x + 2 <= outputWidth; x += 2) {
-      const position = y * outputWidth + x;
-      for (let f = 0; f < filters; f++, at++) {
-        const value = dOutput[at];
-        if (value === 0) continue;
-        const winner = winners[at];
-        const place = f * stride + counts[f]++;
-        offsets[place] = places[position + (winner >> 1) * outputWidth + (winner & 1)];
-        values[place] = value;
+    for (let half = 0; half < (inRows ? 2 : 1); half++) {
+      let at = from + (y / 2) * row;
+      for (let x = 0; x + 2 <= outputWidth; x += 2) {
+        const position = y * outputWidth + x;
+        for (let f = 0; f < filters; f++, at++) {
+          const value = dOutput[at];
+          if (value === 0) continue;
+          const winner = winners[at];
+          if (inRows && winner >> 1 !== half) continue;
+          const place = f * stride + counts[f]++;
+          offsets[place] = places[position + (winner >> 1) * outputWidth + (winner & 1)];
+          values[place] = value;
+        }
       }
     }
   }
@@ -196,13 +205,19 @@ function addWeightGradient(lists: SparseVectors, patches: Patches, weightRows: n
   }
 }
 
-/** dBias[filters] += one sample's. */
-function addBiasGradient({ values, counts, stride }: SparseVectors, dBias: Float32Array): void {
-  for (let f = 0; f < dBias.length; f++) {
-    const last = f * stride + counts[f];
-    let sum = dBias[f];
-    for (let entry = f * stride; entry < last; entry++) sum = fround(sum + values[entry]);
-    dBias[f] = sum;
+/** dBias[filters] += one sample's: pool by pool, or in the order of `blocks`. */
+function addBiasGradient(
+  dOutput: Float32Array,
+  from: number,
+  size: number,
+  blocks: Int32Array | null,
+  dBias: Float32Array,
+): void {
+  const filters = dBias.length;
+  const count = size / filters;
+  for (let i = 0; i < count; i++) {
+    const at = from + (blocks ? blocks[i] : i) * filters;
+    for (let f = 0; f < filters; f++) dBias[f] = fround(dBias[f] + dOutput[at + f]);
   }
 }
 

@@ -1,8 +1,8 @@
 /**
- * exp, log, sigmoid, tanh and the normal distribution function in float32, every operation rounded by itself in the
- * order of docs/numerics.md. Not Math.exp and friends: ECMAScript leaves their last bits to the implementation.
+ * exp, log, sigmoid, tanh, sine, cosine and the normal distribution function in float32, every operation rounded by
+ * itself in the order of docs/numerics.md. Not Math.exp and friends: ECMAScript leaves their last bits to the implementation.
  *
- * Coefficients: Moshier's Cephes library (expf, logf, tanhf); Abramowitz and Stegun 7.1.26. All are rounded to float32.
+ * Coefficients: Moshier's Cephes library (expf, logf, tanhf, sinf); Abramowitz and Stegun 7.1.26. All are rounded to float32.
  */
 
 const fround = Math.fround;
@@ -139,4 +139,28 @@ export function normalDistribution(x: number, g: number): number {
 /** x · Φ(x). */
 export function gelu(x: number): number {
   return fround(x * normalDistribution(x, gaussian(x)));
+}
+
+const SIN_2 = fround(-1.9515295891e-4);
+const SIN_1 = fround(8.3321608736e-3);
+const SIN_0 = fround(-1.6666654611e-1);
+
+/** The sine of at most π / 4 either way. */
+export function sine(x: number): number {
+  const z = fround(x * x);
+  let p = fround(fround(SIN_2 * z) + SIN_1);
+  p = fround(fround(p * z) + SIN_0);
+  return fround(fround(fround(p * z) * x) + x);
+}
+
+const COS_2 = fround(2.443315711809948e-5);
+const COS_1 = fround(-1.388731625493765e-3);
+const COS_0 = fround(4.166664568298827e-2);
+
+/** The cosine of at most π / 4 either way. */
+export function cosine(x: number): number {
+  const z = fround(x * x);
+  let p = fround(fround(COS_2 * z) + COS_1);
+  p = fround(fround(p * z) + COS_0);
+  return fround(fround(fround(fround(p * z) * z) - fround(0.5 * z)) + 1);
 }

@@ -1,6 +1,7 @@
 import type { Op, OpName } from '../../../program/ops.js';
 import { prepareActivation, prepareActivationBackward } from './activation.js';
 import { prepareAdd } from './add.js';
+import { prepareAugment } from './augment.js';
 import {
   prepareBatchNorm,
   prepareBatchNormBackward,
@@ -31,6 +32,7 @@ import { prepareMaxNorm, prepareRegularize } from './weights.js';
 /** A kernel for every op: an op without one does not compile. */
 export const KERNELS: { readonly [K in OpName]: PrepareKernel<K> } = {
   gather: prepareGather,
+  augment: prepareAugment,
   matmul: prepareMatmul,
   dense: prepareDense,
   denseBackward: prepareDenseBackward,
