@@ -65,15 +65,12 @@ const std::vector<Case>& cases() {
        0},
       {"regularize", {fixed(5, 40), fixed(5, 40)}, {0.01, 0.02}, 0},
       {"maxNorm", {fixed(5, 40)}, {1.5}, 0},
-<<<<<<< HEAD
       {"conv2d", {images(72), fixed(18, 5), fixed(1, 5), images(5), winners(5)}, some_and({1, 0, 1}), 11},
       {"conv2dBackward",
        {images(72), fixed(18, 5), images(5), winners(5), fixed(36, 5), fixed(2, 5), images(72)},
        some_and({1}),
        11},
-=======
       {"augment", {images(72), images(72)}, {4, 6, 3, 2, 30, 0.2, 0.3, 0.1, 2.5, 3, 0.5, 2, 5, 6, 0}, 4},
->>>>>>> cnn-augment
   };
   return list;
 }
