@@ -49,13 +49,15 @@ inline void input_gradient(const Conv2dBackwardArgs& args, Range samples, Scratc
   const FilterMatrix weights = mirrored_weights(args.weights, w, args.filters, mirrored);
   float* const padded = scratch.take(shape.size());
   memset(padded, 0, shape.size() * sizeof(float));
+  const Inside inside = {{shape.top, smaller(shape.height, shape.top + (w.output_height - 1) * w.stride_y + 1)},
+                         {shape.left, smaller(shape.width, shape.left + (w.output_width - 1) * w.stride_x + 1)}};
   const size_t row = shape.row();
   const TapSource source = {padded, row, row, args.filters, w.kernel_height, w.kernel_width * args.filters};
   const size_t positions = w.output_height * w.output_width * args.filters;
   const size_t size = w.input_height * w.input_width * w.channels;
   for (size_t sample = samples.begin; sample < samples.end; sample++) {
     spread_gradient(shape, w, args.d_output + sample * positions, padded);
-    convolve(source, weights, zeros, w.channels, w.input_height, w.input_width,
+    convolve({source, inside, 1, 1, args.filters, weights, zeros, w.channels, w.input_height, w.input_width},
              {args.d_input + sample * size, nullptr, false, false});
   }
 }

@@ -43,9 +43,12 @@ void conv2d(const Conv2dArgs& args, Slice slice) {
   const FilterMatrix weights =
       whole_filters(args.weights, taps, args.filters, scratch.take(taps * whole_vectors(args.filters)));
   const ImageSource images(w, args.input, scratch.take(padded_input(w).size()));
+  const Inside inside = inside_of(padded_input(w));
   const Conv2dForward forward = {args, samples};
   const auto convolve_fully = [&](size_t sample, const ConvOutput& output) {
-    convolve(images.of(sample), weights, bias, args.filters, w.output_height, w.output_width, output);
+    convolve({images.of(sample), inside, w.stride_y, w.stride_x, w.channels, weights, bias, args.filters,
+              w.output_height, w.output_width},
+             output);
   };
   if (!convolves_pixels(w, args.filters)) return forward.run(convolve_fully);
   SparseConvolution pixels(args, &scratch);

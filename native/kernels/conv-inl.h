@@ -40,6 +40,11 @@ struct TapSource {
   size_t kernel_height, row_taps;
 };
 
+// The part of a padded image that is not padding.
+struct Inside {
+  Range rows, columns;
+};
+
 // Takes stretches of a part's scratch memory, each of whole vectors; conv_sizes.h says how much there is.
 class Scratch {
  public:
@@ -87,6 +92,17 @@ class ImageSource {
   float* const scratch_;
 };
 
+inline Inside inside_of(const PaddedShape& s) {
+  return {{s.top, smaller(s.height, s.top + s.image_height)}, {s.left, smaller(s.width, s.left + s.image_width)}};
+}
+
+// Which of `taps` in a row reach into a range, of windows of which the first begins at `first` and the last at `last`.
+inline Range taps_inside(size_t first, size_t last, size_t taps, const Range& inside) {
+  const size_t begin = last < inside.begin ? smaller(inside.begin - last, taps) : 0;
+  const size_t end = first < inside.end ? smaller(inside.end - first, taps) : 0;
+  return {begin, larger(begin, end)};
+}
+
 // Weights [taps, filters] whose rows can be read in whole vectors.
 struct FilterMatrix {
   const float* data;
@@ -106,8 +122,9 @@ inline FilterMatrix whole_filters(const float* weights, size_t taps, size_t filt
 
 // A tile of positions: kRows below each other, kColumns side by side.
 struct ConvTile {
-  TapSource source;  // of the first position
+  TapSource source;  // of the first position, without taps that meet padding alone
   FilterMatrix weights;
+  size_t skipped;     // rows of weights between two rows of taps
   const float* bias;  // whole vectors
   float* output;      // of the first position, or pool
   int32_t* winners;
@@ -124,6 +141,7 @@ MNIST_TRAIN_INLINE void accumulate_taps(const ConvTile& tile, Vec (&acc)[kRows *
   }
   const size_t step_x = tile.source.step_x * sizeof(float), step_y = tile.source.step_y * sizeof(float);
   const size_t weights_step = tile.weights.stride * sizeof(float);
+  const size_t weights_skip = tile.skipped * weights_step;
   const float* row = tile.source.data;
   const float* w = tile.weights.data;
   for (size_t ky = tile.source.kernel_height; ky > 0; ky--) {
@@ -144,6 +162,7 @@ MNIST_TRAIN_INLINE void accumulate_taps(const ConvTile& tile, Vec (&acc)[kRows *
       x++;
       w = step(w, weights_step);
     }
+    w = step(w, weights_skip);
     row += tile.source.row;
   }
 }
@@ -250,26 +269,52 @@ struct ConvOutput {
   bool pool, relu;
 };
 
-// One image: `height` x `width` positions, or half as many pools.
-inline void convolve(const TapSource& source, const FilterMatrix& weights, const float* bias, size_t filters,
-                     size_t height, size_t width, const ConvOutput& output) {
+// A product of the windows of one image: `height` x `width` positions, or half as many pools. Distances between
+// positions are strides, in padded pixels of `channels` floats.
+struct Convolution {
+  TapSource source;
+  Inside inside;
+  size_t stride_y, stride_x, channels;
+  FilterMatrix weights;
+  const float* bias;
+  size_t filters, height, width;
+};
+
+// Places a tile: `positions` side by side from column x on, `rows` below each other from row y on. Rows and columns of
+// taps that meet padding alone are left out: of a full convolution of 8 x 8 gradients by 5 x 5, a third.
+inline void place_tile(const Convolution& c, size_t first, size_t y, size_t rows, size_t x, size_t positions,
+                       ConvTile* tile) {
+  const TapSource& source = c.source;
+  const size_t top = y * c.stride_y, left = x * c.stride_x;
+  const Range ky = taps_inside(top, top + (rows - 1) * c.stride_y, source.kernel_height, c.inside.rows);
+  const Range kx =
+      taps_inside(left, left + (positions - 1) * c.stride_x, source.row_taps / c.channels, c.inside.columns);
+  tile->source.kernel_height = ky.size();
+  tile->source.row_taps = kx.size() * c.channels;
+  tile->source.data =
+      source.data + y * source.step_y + x * source.step_x + ky.begin * source.row + kx.begin * c.channels;
+  tile->weights.data = c.weights.data + (ky.begin * source.row_taps + kx.begin * c.channels) * c.weights.stride + first;
+  tile->skipped = source.row_taps - tile->source.row_taps;
+}
+
+inline void convolve(const Convolution& c, const ConvOutput& output) {
   const size_t scale = output.pool ? 2 : 1;
-  const size_t rows = height / scale, columns = width / scale;
-  for_panels(filters, [&](size_t begin, size_t end) {
+  const size_t rows = c.height / scale, columns = c.width / scale;
+  for_panels(c.filters, [&](size_t begin, size_t end) {
     const size_t first = begin * kLanes;
     const Cut cut = cut_row<kConvVecs>(end - begin, columns, output.pool);
-    ConvTile tile = {source,     {weights.data + first, weights.stride}, bias + first, nullptr, nullptr, filters, 0,
-                     output.relu};
-    tile.tail = smaller(end * kLanes, filters) - (end - 1) * kLanes;
+    ConvTile tile = {c.source, c.weights, 0, c.bias + first, nullptr, nullptr, c.filters, 0, output.relu};
+    tile.tail = smaller(end * kLanes, c.filters) - (end - 1) * kLanes;
     for (size_t y = 0; y < rows; y++) {
       size_t x = 0;
       for (size_t i = 0; i < cut.tiles; i++) {
-        const size_t at = (y * columns + x) * filters + first;
-        tile.source.data = source.data + scale * (y * source.step_y + x * source.step_x);
+        const size_t width = cut.width + (i < cut.wider);
+        const size_t at = (y * columns + x) * c.filters + first;
+        place_tile(c, first, scale * y, scale, scale * x, scale * width, &tile);
         tile.output = output.values + at;
         tile.winners = output.winners ? output.winners + at : nullptr;
         (i < cut.wider ? cut.run_wider : cut.run)(tile);
-        x += cut.width + (i < cut.wider);
+        x += width;
       }
     }
   });

@@ -192,14 +192,13 @@ inline void activate_rows(float* c, size_t c_row, size_t rows, size_t width, con
   with_activation(epilogue.activation, ActivateRows{c, c_row, rows, width, epilogue.negative_slope});
 }
 
-// to[column, i] = row(i)[column]
-template <class Row>
-inline void transpose_rows(const Row& row_at, size_t rows, size_t columns, float* to, size_t to_stride) {
+// to[column, row] = from[row, column]
+inline void transpose(const float* from, size_t from_stride, size_t rows, size_t columns, float* to, size_t to_stride) {
   for (size_t row = 0; row < rows; row += kLanes) {
     const size_t lanes = smaller(kLanes, rows - row);
     // Behind the last row that row is read again, for lanes that are not stored.
     const float* sources[kLanes];
-    for (size_t lane = 0; lane < kLanes; lane++) sources[lane] = row_at(row + smaller(lane, lanes - 1));
+    for (size_t lane = 0; lane < kLanes; lane++) sources[lane] = from + (row + smaller(lane, lanes - 1)) * from_stride;
     size_t column = 0;
     while (columns >= 4 && column < columns) {
       column = smaller(column, columns - 4);  // the last four overlap those before
@@ -213,11 +212,6 @@ inline void transpose_rows(const Row& row_at, size_t rows, size_t columns, float
       for (size_t lane = 0; lane < lanes; lane++) to[column * to_stride + row + lane] = sources[lane][column];
     }
   }
-}
-
-// to[column, row] = from[row, column]
-inline void transpose(const float* from, size_t from_stride, size_t rows, size_t columns, float* to, size_t to_stride) {
-  transpose_rows([&](size_t row) { return from + row * from_stride; }, rows, columns, to, to_stride);
 }
 
 // to[row, column] = from[row, column]
