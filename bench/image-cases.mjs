@@ -24,6 +24,8 @@ export function imageCases(rows) {
     batchNormBackward(rows, [10, 10, 32]),
     dropout(rows, 12 * 12 * 64),
     add(rows, 10 * 10 * 32),
+    augment(rows, 'shift', { shift: 2 }),
+    augment(rows, 'all but erasing', { shift: 2, rotation: 10, scale: 0.1, elasticAlpha: 3, elasticSpacing: 7 }),
   ];
 }
 
@@ -223,6 +225,24 @@ function add(rows, columns) {
       return {
         op: { op: 'add', a, b, output },
         values: { [a]: ramp(rows * columns), [b]: ramp(rows * columns) },
+      };
+    },
+  };
+}
+
+/** Digits, moved by whole pixels alone or resampled. */
+function augment(rows, title, options) {
+  const off = { shift: 0, rotation: 0, scale: 0, aspect: 0, shear: 0, elasticAlpha: 0, elasticSpacing: 1 };
+  return {
+    name: `augment ${rows}x28x28x1, ${title}`,
+    declare: (builder) => {
+      const [input, output] = ['input', 'output'].map((name) => builder.batched(name, [28, 28, 1]));
+      const geometry = { inputHeight: 28, inputWidth: 28, channels: 1, ...off, ...options };
+      const draw = { eraseProbability: 0, eraseSize: 1, seedLow: 42, seedHigh: 0, epoch: builder.scalar('epoch') };
+      return {
+        op: { op: 'augment', input, output, ...geometry, ...draw },
+        values: { [input]: syntheticPixels(rows) },
+        scalars: [1],
       };
     },
   };

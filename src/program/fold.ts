@@ -1,4 +1,4 @@
-import { type BufferName, buffersOf, type Op, type OpOf } from './ops.js';
+import { type BufferName, type Op, type OpOf, touches } from './ops.js';
 import { type BufferSpec, type Program, type Section, type SectionName, sizeOf } from './program.js';
 
 type Weighted = OpOf<'dense'> | OpOf<'conv2d'>;
@@ -71,7 +71,7 @@ class Folding {
   /** The layer without activation that writes a buffer which only one op reads. */
   #onlySource(buffer: BufferName): Weighted | null {
     if (buffer === this.#section.output) return null;
-    const users = this.#ops.filter((op) => buffersOf(op).some(({ name }) => name === buffer));
+    const users = this.#ops.filter((op) => touches(op, buffer));
     const [source] = users;
     if (users.length !== 2 || (source.op !== 'dense' && source.op !== 'conv2d')) return null;
     return source.output === buffer && source.activation === 'linear' ? source : null;

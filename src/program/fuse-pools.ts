@@ -1,4 +1,4 @@
-import { type BufferName, buffersOf, type Conv2dOp, type MaxPool2dOp, type Op } from './ops.js';
+import { type Conv2dOp, type MaxPool2dOp, type Op, type OpOf, touches } from './ops.js';
 import type { Section } from './program.js';
 
 /** The largest of 2 × 2, without overlap: what a convolution can do on its way out. */
@@ -10,15 +10,13 @@ const isPoolOfFour = (op: Op): op is MaxPool2dOp =>
   op.outputHeight === Math.floor(op.inputHeight / 2) &&
   op.outputWidth === Math.floor(op.inputWidth / 2);
 
-const touches = (op: Op, name: BufferName) => buffersOf(op).some((buffer) => buffer.name === name);
-
 /** What a pool's backward pass consists of, in order. */
 interface PoolBackward {
   /** From the gradient of the pools to that of their positions. */
-  unpool: Extract<Op, { op: 'maxPool2dBackward' }>;
+  unpool: OpOf<'maxPool2dBackward'>;
   /** The derivative of the convolution's activation, where it has one. */
-  activation: Extract<Op, { op: 'activationBackward' }> | null;
-  convolution: Extract<Op, { op: 'conv2dBackward' }> | null;
+  activation: OpOf<'activationBackward'> | null;
+  convolution: OpOf<'conv2dBackward'> | null;
 }
 
 /**
@@ -71,15 +69,14 @@ function backwardOf(ops: readonly Op[], convolution: Conv2dOp, pool: MaxPool2dOp
   if (!unpool) return null;
   const { dInput } = unpool;
   const activation = ops.find(
-    (op): op is Extract<Op, { op: 'activationBackward' }> =>
+    (op): op is OpOf<'activationBackward'> =>
       op.op === 'activationBackward' &&
       op.reference === convolution.output &&
       op.dOutput === dInput &&
       op.dInput === dInput,
   );
   const backward = ops.find(
-    (op): op is Extract<Op, { op: 'conv2dBackward' }> =>
-      op.op === 'conv2dBackward' && op.dOutput === dInput && !op.pool,
+    (op): op is OpOf<'conv2dBackward'> => op.op === 'conv2dBackward' && op.dOutput === dInput && !op.pool,
   );
   return { unpool, activation: activation ?? null, convolution: backward ?? null };
 }

@@ -1,5 +1,5 @@
 import { fusePools } from './fuse-pools.js';
-import { type BufferName, buffersOf, type DenseBackwardOp, type Op } from './ops.js';
+import { type BufferName, buffersOf, type DenseBackwardOp, type Op, touches } from './ops.js';
 import type { BufferSpec, Program, Section, SectionName } from './program.js';
 
 /**
@@ -64,8 +64,6 @@ function updatesFor(
     ops.slice(place + 1, ops.indexOf(update)).every((other) => !touches(other, update.parameter));
   return gradients.every(onlyReader) && found.every(untouched) ? found : null;
 }
-
-const touches = (op: Op, name: BufferName) => buffersOf(op).some((buffer) => buffer.name === name);
 
 function markSparse(program: Program, buffer: BufferSpec): BufferSpec {
   const section = buffer.section && program.sections[buffer.section];

@@ -644,3 +644,8 @@ export function buffersOf(op: Op): { name: BufferName; writes: boolean }[] {
     .filter((field) => field.kind !== 'value' && field.value !== null)
     .map((field) => ({ name: field.value as BufferName, writes: field.kind !== 'read' }));
 }
+
+/** Whether an op reads or writes a buffer. */
+export function touches(op: Op, buffer: BufferName): boolean {
+  return buffersOf(op).some(({ name }) => name === buffer);
+}
