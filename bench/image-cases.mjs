@@ -232,7 +232,7 @@ function add(rows, columns) {
 
 /** Digits, moved by whole pixels alone or resampled. */
 function augment(rows, title, options) {
-  const off = { shift: 0, rotation: 0, scale: 0, aspect: 0, shear: 0, elasticAlpha: 0, elasticSpacing: 1 };
+  const off = { shift: 0, rotation: 0, scale: 0, aspect: 0, shear: 0, elasticAlpha: 0, elasticSpacing: 7 };
   return {
     name: `augment ${rows}x28x28x1, ${title}`,
     declare: (builder) => {
