@@ -1,11 +1,14 @@
 /** The public API of mnist-train. Low-level kernels are in `mnist-train/kernels`. */
 export type { Backend, BackendName, Isa, Samples } from './backends/backend.js';
+export type { BatchResult, Callback, CallbackContext, CallbackModel, CallbackState } from './callbacks/callback.js';
 export type { Constraint } from './constraints.js';
 export { DATASET_NAMES } from './data/catalogue.js';
 export { type Dataset, oneHot } from './data/dataset.js';
 export { type LoadedDataset, type LoadOptions, loadDataset } from './data/load.js';
+export type { EpochResult } from './epoch-result.js';
 export { type ErrorCode, MnistTrainError } from './errors.js';
 export type { KernelInitializer } from './initializers.js';
+export type { JsonValue } from './json.js';
 export { type ActivationOptions, activation } from './layers/activation.js';
 export { type AveragePooling2dOptions, averagePooling2d } from './layers/average-pooling-2d.js';
 export { type BatchNormalizationOptions, batchNormalization } from './layers/batch-normalization.js';
@@ -14,7 +17,7 @@ export { type DenseOptions, dense } from './layers/dense.js';
 export { type DropoutOptions, dropout } from './layers/dropout.js';
 export { flatten } from './layers/flatten.js';
 export { type GlobalAveragePooling2dOptions, globalAveragePooling2d } from './layers/global-average-pooling-2d.js';
-export type { JsonValue, Layer, LayerConfig, OutputActivation } from './layers/layer.js';
+export type { Layer, LayerConfig, OutputActivation } from './layers/layer.js';
 export { type MaxPooling2dOptions, maxPooling2d } from './layers/max-pooling-2d.js';
 export { type ResidualOptions, residual } from './layers/residual.js';
 export { softmax } from './layers/softmax.js';
@@ -26,7 +29,7 @@ export type { LossName } from './losses/resolve.js';
 export type { AugmentationOptions } from './model/augmentation.js';
 export type { BackendChoice, EngineOptions } from './model/engine.js';
 export type { FitOptions, FitProgress } from './model/fit-plan.js';
-export type { EpochResult, History, HistoryColumns } from './model/history.js';
+export type { History, HistoryColumns } from './model/history.js';
 export type { LabelledSamples, PredictInputs } from './model/samples.js';
 export {
   type CompileOptions,
@@ -47,4 +50,4 @@ export type { Recipe, RecipeBuildOptions } from './recipes/recipe.js';
 export { type RecipeName, recipes } from './recipes/recipes.js';
 export { l1, l1l2, l2, type Regularizer } from './regularizers.js';
 export { type OneCycleOptions, oneCycle } from './schedules/one-cycle.js';
-export type { FitPosition, Schedule, ScheduleFunction } from './schedules/schedule.js';
+export type { FitPosition, MetricSchedule, Schedule, ScheduleFunction } from './schedules/schedule.js';

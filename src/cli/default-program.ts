@@ -1,5 +1,5 @@
 import { sequential } from '../index.js';
-import { fieldsOf } from '../program/ops.js';
+import { fieldsOf } from '../program/op-fields.js';
 import { planMemory } from '../program/plan.js';
 import type { Program } from '../program/program.js';
 import { DEFAULTS, layersOf, optimizerOf } from './model.js';

@@ -1,12 +1,10 @@
 import type { Constraint } from '../constraints.js';
 import type { Initializer } from '../initializers.js';
+import type { JsonValue } from '../json.js';
 import type { ProgramBuilder } from '../program/builder.js';
 import type { Activation, BufferName, ScalarIndex } from '../program/ops.js';
 import type { SectionName } from '../program/program.js';
 import type { Regularizer } from '../regularizers.js';
-
-/** What JSON can say. */
-export type JsonValue = string | number | boolean | readonly JsonValue[] | { readonly [name: string]: JsonValue };
 
 /** What a layer is, as plain JSON: the options under which it was made, with its type. */
 export interface LayerConfig {

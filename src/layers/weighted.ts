@@ -3,12 +3,13 @@
 import { type Constraint, checkConstraint } from '../constraints.js';
 import { checkOneOf } from '../errors.js';
 import { checkInitializer, type KernelInitializer } from '../initializers.js';
+import type { JsonValue } from '../json.js';
 import { checkBoolean, type OptionNames } from '../options.js';
 import type { ProgramBuilder } from '../program/builder.js';
 import type { Activation, BufferName } from '../program/ops.js';
 import { checkRegularizer, type Regularizer } from '../regularizers.js';
 import { checkNegativeSlope, lowerActivation } from './activate.js';
-import type { JsonValue, LowerContext, LoweredLayer, OutputActivation, ParameterSpec } from './layer.js';
+import type { LowerContext, LoweredLayer, OutputActivation, ParameterSpec } from './layer.js';
 
 export interface WeightedOptions {
   /** Whether there is a bias; default true. */

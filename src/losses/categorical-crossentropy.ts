@@ -19,6 +19,7 @@ export function categoricalCrossentropy(options?: CategoricalCrossentropyOptions
   const labelSmoothing = checkNumber(checked.labelSmoothing ?? 0, 'labelSmoothing', 0, 1, true);
   return Object.freeze<Loss>({
     name: 'categoricalCrossentropy',
+    config: { labelSmoothing },
     targets: 'classes',
     includesSoftmax: true,
     checkOutput: (units, activation) => {

@@ -1,3 +1,4 @@
+import type { JsonValue } from '../json.js';
 import type { OutputActivation } from '../layers/layer.js';
 import type { ProgramBuilder } from '../program/builder.js';
 import type { BufferName } from '../program/ops.js';
@@ -5,6 +6,8 @@ import type { BufferName } from '../program/ops.js';
 /** What a model is trained to make small: the mean over samples. */
 export interface Loss {
   readonly name: string;
+  /** The options under which it was made: a resumed run must have the same ones. */
+  readonly config: Readonly<Record<string, JsonValue>>;
   /** `classes`: one class index per sample. `values`: as many numbers per sample as the model has outputs. */
   readonly targets: 'classes' | 'values';
   /** True when the loss applies the softmax itself, so that a softmax at the model's end is left out in training. */

@@ -6,6 +6,7 @@ export function meanSquaredError(options?: Record<never, never>): Loss {
   checkOptions(options, 'meanSquaredError', {});
   return Object.freeze<Loss>({
     name: 'meanSquaredError',
+    config: {},
     targets: 'values',
     includesSoftmax: false,
     checkOutput: () => {},

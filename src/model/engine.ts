@@ -2,7 +2,7 @@ import type { Backend, BoundData, RunOptions, RunResult, Samples, Session } from
 import { selectBackend } from '../backends/select.js';
 import { checkInteger, checkOneOf, MnistTrainError } from '../errors.js';
 import type { BufferName } from '../program/ops.js';
-import type { Program } from '../program/program.js';
+import { type BufferSpec, type Program, sizeOf } from '../program/program.js';
 import { linkedController } from './abort.js';
 import type { Capacities } from './lower.js';
 
@@ -216,12 +216,20 @@ export class Engine {
     const program = this.#lower(capacities);
     const session = this.backend.open(program, { threads: this.#choice.threads });
     this.#close();
-    for (const { name, role } of program.buffers) {
-      const values = role === 'parameter' || role === 'slot' ? this.#values.get(name) : undefined;
-      if (values) session.write(name, values);
+    for (const spec of program.buffers) {
+      if (spec.role !== 'parameter' && spec.role !== 'slot') continue;
+      const values = this.#values.get(spec.name) ?? this.#initialValues(spec);
+      if (values) session.write(spec.name, values);
     }
     this.#open = { session, program, capacities, users: 0, retired: false };
     return this.#open;
+  }
+
+  /** What a buffer starts from that has not been written yet; undefined for zeros. */
+  #initialValues({ initial, shape }: BufferSpec): Float32Array | undefined {
+    if (initial === undefined) return undefined;
+    if (typeof initial === 'string') return this.#values.get(initial);
+    return typeof initial === 'number' ? new Float32Array(sizeOf(shape)).fill(initial) : Float32Array.from(initial);
   }
 
   /** Takes parameters and slots back from the open session. */

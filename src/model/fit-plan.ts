@@ -1,8 +1,8 @@
 import type { Samples } from '../backends/backend.js';
+import type { EpochResult } from '../epoch-result.js';
 import { checkInteger, checkNumber, expected } from '../errors.js';
 import type { Loss } from '../losses/loss.js';
 import { checkBoolean, checkCallback, checkOptions, checkSignal, type OptionNames } from '../options.js';
-import type { EpochResult } from './history.js';
 import { type LabelledSamples, readSamples } from './samples.js';
 import type { Stack } from './stack.js';
 

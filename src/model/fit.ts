@@ -1,5 +1,7 @@
 import type { BoundData, RunProgress, RunResult } from '../backends/backend.js';
+import type { EpochResult } from '../epoch-result.js';
 import { MnistTrainError } from '../errors.js';
+import type { JsonValue } from '../json.js';
 import type { Loss } from '../losses/loss.js';
 import type { Optimizer, OptimizerState } from '../optimizers/optimizer.js';
 import { METRICS_PER_STEP } from '../program/program.js';
@@ -10,7 +12,7 @@ import type { Augmentation } from './augmentation.js';
 import type { Engine } from './engine.js';
 import { evaluate, indices, meansOf } from './evaluate.js';
 import { type FitOptions, type FitPlan, planFit } from './fit-plan.js';
-import { type EpochResult, type History, makeHistory } from './history.js';
+import { type History, makeHistory } from './history.js';
 import { EPOCH } from './lower.js';
 import type { LabelledSamples } from './samples.js';
 import type { Stack } from './stack.js';
@@ -21,6 +23,8 @@ export interface Training {
   optimizer: Optimizer;
   augmentation: Augmentation | null;
   state: OptimizerState;
+  /** Of a schedule that follows a metric; null otherwise. */
+  scheduleState: JsonValue;
 }
 
 export interface FitContext {
@@ -144,13 +148,16 @@ async function trainEpoch(
   if (run.steps > 0) epochs.done = epoch;
   watched.rethrow();
   checkLosses(run, epoch, plan.steps);
-  return { result: { epoch, ...meansOf(run, training.loss), seconds }, interrupted: run.aborted };
+  return {
+    result: { epoch, ...meansOf(run, training.loss), learningRate: Number.NaN, seconds },
+    interrupted: run.aborted,
+  };
 }
 
 /** What the host supplies to every step of an epoch, a row each, in the order of the program's `names`. */
 function scalarRows(
   names: readonly string[],
-  { optimizer, state }: Training,
+  { optimizer, state, scheduleState }: Training,
   plan: FitPlan,
   firstStep: number,
   epoch: number,
@@ -161,7 +168,8 @@ function scalarRows(
   const places = optimizer.scalarNames.map((name) => names.lastIndexOf(name));
   const epochPlace = names.indexOf(EPOCH);
   for (let step = 0, current = state; step < plan.steps; step++) {
-    const rate = scheduleAt(optimizer.learningRate, current.step, { step: firstStep + step, steps });
+    const position = { step: firstStep + step, steps, stepsPerEpoch: plan.steps };
+    const rate = scheduleAt(optimizer.learningRate, current.step, position, scheduleState);
     current = optimizer.advance(current);
     if (epochPlace >= 0) rows[step * columns + epochPlace] = epoch;
     optimizer.scalarsAt(current, rate).forEach((value, index) => {

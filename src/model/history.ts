@@ -1,24 +1,14 @@
-/** What one whole epoch came to. */
-export interface EpochResult {
-  /** From 1, counted over all calls of `fit` on the model: the second fit goes on where the first ended. */
-  epoch: number;
-  /** The mean over the epoch's samples, each taken with the weights of its own step. */
-  loss: number;
-  /** The part of the samples that were classified rightly, likewise; only with losses on classes. */
-  accuracy?: number;
-  /** On the validation samples, with the weights at the epoch's end. */
-  validationLoss?: number;
-  validationAccuracy?: number;
-  /** Time inside training steps and shuffling. */
-  seconds: number;
-}
+import type { EpochResult } from '../epoch-result.js';
 
 /** The columns of a history by name, as Keras and TensorFlow.js have them. */
 export interface HistoryColumns {
   loss: number[];
+  learningRate: number[];
   accuracy?: number[];
   validationLoss?: number[];
   validationAccuracy?: number[];
+  /** Further metrics given to `compile`: `validation` and the metric's name. */
+  [metric: string]: number[] | undefined;
 }
 
 export interface History {
@@ -28,17 +18,27 @@ export interface History {
   history: HistoryColumns;
   /** Time inside training steps and shuffling, without validation; an interrupted epoch counts. */
   trainSeconds: number;
-  /** aborted: the signal ended the fit before its last step or its last validation. */
-  stopped: 'completed' | 'aborted';
+  /**
+   * aborted: the signal ended the fit before its last step or its last validation; callback: one of the callbacks did.
+   */
+  stopped: 'completed' | 'aborted' | 'callback';
+  /** Why a callback did. */
+  stopReason?: string;
 }
 
-const OPTIONAL_COLUMNS = ['accuracy', 'validationLoss', 'validationAccuracy'] as const;
+/** What an epoch's result holds besides numbers to look at. */
+const NO_COLUMNS = new Set(['epoch', 'seconds']);
 
-export function makeHistory(epochs: EpochResult[], trainSeconds: number, stopped: History['stopped']): History {
-  const history: HistoryColumns = { loss: epochs.map(({ loss }) => loss) };
-  for (const name of OPTIONAL_COLUMNS) {
+export function makeHistory(
+  epochs: EpochResult[],
+  trainSeconds: number,
+  stopped: History['stopped'],
+  stopReason?: string,
+): History {
+  const history: HistoryColumns = { loss: [], learningRate: [] };
+  for (const name of Object.keys(epochs[0] ?? {})) {
     const column = epochs.map((epoch) => epoch[name]);
-    if (column.length > 0 && column.every((value) => value !== undefined)) history[name] = column as number[];
+    if (!NO_COLUMNS.has(name) && column.every((value) => value !== undefined)) history[name] = column as number[];
   }
-  return { epochs, history, trainSeconds, stopped };
+  return { epochs, history, trainSeconds, stopped, ...(stopReason !== undefined && { stopReason }) };
 }

@@ -10,6 +10,7 @@ import type { Optimizer } from '../optimizers/optimizer.js';
 import { type OptimizerName, resolveOptimizer } from '../optimizers/resolve.js';
 import { checkOptions, checkSignal, type OptionNames } from '../options.js';
 import { type Program, sizeOf } from '../program/program.js';
+import { initialScheduleState } from '../schedules/schedule.js';
 import { type AugmentationOptions, resolveAugmentation } from './augmentation.js';
 import { checkEngineOptions, Engine, type EngineOptions, INFER_CAPACITY } from './engine.js';
 import { EVALUATION_BATCH_SIZE, evaluate, indices } from './evaluate.js';
@@ -167,7 +168,13 @@ export class Sequential {
     this.#checkNotFitting('compile');
     if (this.#engine.busy) throw new MnistTrainError('ERR_STATE', 'Wait for evaluate to end before compile.');
     this.#engine.reconfigure(engineOptions);
-    this.#training = { loss, optimizer, augmentation, state: optimizer.initialState() };
+    this.#training = {
+      loss,
+      optimizer,
+      augmentation,
+      state: optimizer.initialState(),
+      scheduleState: initialScheduleState(optimizer.learningRate),
+    };
   }
 
   /**

@@ -36,6 +36,7 @@ export function adam(options?: AdamOptions): Optimizer {
   const weightDecay = checkNumber(checked.weightDecay ?? 0, 'weightDecay', 0);
   return Object.freeze<Optimizer>({
     name: 'adam',
+    config: { beta1, beta2, epsilon, weightDecay },
     learningRate,
     scalarNames: ['stepSize', 'correction', 'decay'],
     lower: (builder, parameter, gradient, [stepSize, correction, decay]) => {

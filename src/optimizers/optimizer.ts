@@ -1,3 +1,4 @@
+import type { JsonValue } from '../json.js';
 import type { ProgramBuilder } from '../program/builder.js';
 import type { BufferName, ScalarIndex } from '../program/ops.js';
 import type { Schedule } from '../schedules/schedule.js';
@@ -13,6 +14,8 @@ export interface OptimizerState {
 /** An update rule. It holds settings only; a model keeps the slots and the state, so it may serve several models. */
 export interface Optimizer {
   readonly name: string;
+  /** The options under which it was made, without the learning rate: a resumed run must have the same ones. */
+  readonly config: Readonly<Record<string, JsonValue>>;
   readonly learningRate: Schedule;
   /** The values that every step needs from the host. */
   readonly scalarNames: readonly string[];

@@ -32,6 +32,7 @@ export function sgd(options?: SgdOptions): Optimizer {
   if (nesterov && momentum === 0) throw expected('a number above 0', 'momentum with nesterov', momentum);
   return Object.freeze<Optimizer>({
     name: 'sgd',
+    config: { momentum, nesterov, weightDecay },
     learningRate,
     scalarNames: ['learningRate'],
     lower: (builder, parameter, gradient, [rate]) => {

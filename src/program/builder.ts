@@ -1,5 +1,6 @@
 import { MnistTrainError } from '../errors.js';
-import { type BufferName, buffersOf, type Op } from './ops.js';
+import { buffersOf } from './op-fields.js';
+import type { BufferName, Op } from './ops.js';
 import {
   type BufferRole,
   type BufferSpec,
@@ -48,9 +49,14 @@ export class ProgramBuilder {
   }
 
   /** Declares a parameter or an optimizer's slot; declaring the same one again in another section is fine. */
-  persistent(name: BufferName, role: 'parameter' | 'slot', shape: readonly number[]): BufferName {
+  persistent(
+    name: BufferName,
+    role: 'parameter' | 'slot',
+    shape: readonly number[],
+    initial?: BufferSpec['initial'],
+  ): BufferName {
     if (this.#buffers.get(name)?.role === role) return name;
-    return this.#declare({ name, role, shape, type: 'float32', section: null, batched: false });
+    return this.#declare({ name, role, shape, type: 'float32', section: null, batched: false, initial });
   }
 
   /** Declares a buffer of one row per sample in the current section; its full name gets the section as a prefix. */

@@ -1,4 +1,5 @@
-import { type BufferName, type Op, type OpOf, touches } from './ops.js';
+import { touches } from './op-fields.js';
+import type { BufferName, Op, OpOf } from './ops.js';
 import { type BufferSpec, type Program, type Section, type SectionName, sizeOf } from './program.js';
 
 type Weighted = OpOf<'dense'> | OpOf<'conv2d'>;

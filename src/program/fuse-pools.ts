@@ -1,4 +1,5 @@
-import { type Conv2dOp, type MaxPool2dOp, type Op, type OpOf, touches } from './ops.js';
+import { touches } from './op-fields.js';
+import type { Conv2dOp, MaxPool2dOp, Op, OpOf } from './ops.js';
 import type { Section } from './program.js';
 
 /** The largest of 2 × 2, without overlap: what a convolution can do on its way out. */

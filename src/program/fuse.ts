@@ -1,5 +1,6 @@
 import { fusePools } from './fuse-pools.js';
-import { type BufferName, buffersOf, type DenseBackwardOp, type Op, touches } from './ops.js';
+import { buffersOf, touches } from './op-fields.js';
+import type { BufferName, DenseBackwardOp, Op } from './ops.js';
 import type { BufferSpec, Program, Section, SectionName } from './program.js';
 
 /**

@@ -1,4 +1,5 @@
-import { type BufferName, buffersOf } from './ops.js';
+import { buffersOf } from './op-fields.js';
+import type { BufferName } from './ops.js';
 import { type BufferSpec, matrixOf, type Program, type SectionName, sizeOf } from './program.js';
 
 /** Memory that is laid out by itself: what persists, and the working memory of each section. */

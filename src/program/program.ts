@@ -15,6 +15,11 @@ export interface BufferSpec {
   section: SectionName | null;
   /** True when only the rows of the running step are used. */
   batched: boolean;
+  /**
+   * What a parameter or slot holds before anything was written to it: one number throughout, all the numbers, or what
+   * another buffer of its shape holds. Default 0.
+   */
+  initial?: number | readonly number[] | BufferName;
   /** True when a backend may hold it as lists of its non-zeros: only gather, dense and denseBackward touch it. */
   sparse?: boolean;
 }

@@ -1,4 +1,4 @@
-import { checkInteger, checkNumber } from '../errors.js';
+import { checkInteger, checkNumber, expected } from '../errors.js';
 import { checkOptions } from '../options.js';
 import type { ScheduleFunction } from './schedule.js';
 
@@ -34,7 +34,9 @@ export function oneCycle(maxLearningRate: number, options?: OneCycleOptions): Sc
   const last = first / checkNumber(checked.finalDivisor ?? 1e4, 'finalDivisor', 1);
 
   return (step, fit) => {
-    const end = (totalSteps ?? fit.steps) - 1;
+    const steps = totalSteps ?? fit.steps;
+    if (steps === null) throw expected('totalSteps, or a fit of known length,', 'oneCycle', steps);
+    const end = steps - 1;
     const position = Math.min(totalSteps === null ? fit.step : step, end);
     const top = Math.max(0, warmupFraction * (end + 1) - 1);
     if (position < top) return between(first, maxLearningRate, position / top);

@@ -1,6 +1,7 @@
 import type { Backend, Samples } from '../../src/backends/backend.js';
 import { ProgramBuilder } from '../../src/program/builder.js';
-import { type BufferName, buffersOf, type Op, partsOf } from '../../src/program/ops.js';
+import { buffersOf } from '../../src/program/op-fields.js';
+import { type BufferName, type Op, partsOf } from '../../src/program/ops.js';
 import { type BufferSpec, type Program, sizeOf } from '../../src/program/program.js';
 import { RandomPurpose, RandomStream } from '../../src/random.js';
 

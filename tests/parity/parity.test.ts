@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { createJsBackend } from '../../src/backends/js/backend.js';
-import { OP_NAMES } from '../../src/program/ops.js';
+import { OP_NAMES } from '../../src/program/op-fields.js';
 import { nativeBackends, titleOf } from '../helpers/backends.js';
 import { opCases } from '../helpers/op-cases.js';
 import { firstDifference, runOp } from '../helpers/op-harness.js';

@@ -27,7 +27,7 @@ describe('learning', () => {
     expect(history.epochs.at(-1)!.loss).toBeLessThan(0.01);
     expect(Array.from(model.predictSync(inputs), (value) => Number(value > 0.5))).toEqual([0, 1, 1, 0]);
     expect(history.epochs[0]).not.toHaveProperty('accuracy');
-    expect(Object.keys(history.history)).toEqual(['loss']);
+    expect(Object.keys(history.history)).toEqual(['loss', 'learningRate']);
   });
 
   it.each(['relu', 'leakyRelu', 'sigmoid', 'tanh', 'gelu', 'linear', 'softmax'] as const)(
@@ -216,7 +216,12 @@ describe('abort', () => {
     const model = classifier();
     const before = model.weightsSha256();
     const history = await model.fit(separable(10), { signal: AbortSignal.abort(), validationSplit: 0.5 });
-    expect(history).toEqual({ epochs: [], history: { loss: [] }, trainSeconds: 0, stopped: 'aborted' });
+    expect(history).toEqual({
+      epochs: [],
+      history: { loss: [], learningRate: [] },
+      trainSeconds: 0,
+      stopped: 'aborted',
+    });
     expect(model.weightsSha256()).toBe(before);
   });
 

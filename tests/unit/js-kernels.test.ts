@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { createJsBackend } from '../../src/backends/js/backend.js';
 import { KERNELS } from '../../src/backends/js/kernels/table.js';
-import { OP_NAMES } from '../../src/program/ops.js';
+import { OP_NAMES } from '../../src/program/op-fields.js';
 import { referenceResult } from '../helpers/numerics-reference.js';
 import { opCases } from '../helpers/op-cases.js';
 import { firstDifference, normal, runOp, setUpOp, sparse } from '../helpers/op-harness.js';

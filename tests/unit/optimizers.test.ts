@@ -97,7 +97,7 @@ describe('schedules', () => {
   it('oneCycle has the rates of PyTorch', () => {
     const steps = 10;
     // torch.optim.lr_scheduler.OneCycleLR(max_lr=1, total_steps=10): phase 1 ends at step 0.3 * 10 - 1 = 2.
-    const rates = Array.from({ length: steps }, (_, step) => oneCycle(1)(step, { step, steps }));
+    const rates = Array.from({ length: steps }, (_, step) => oneCycle(1)(step, { step, steps, stepsPerEpoch: steps }));
     const cosine = (start: number, end: number, t: number) => end + ((start - end) / 2) * (1 + Math.cos(Math.PI * t));
     const wanted = rates.map((_, step) =>
       step <= 2 ? cosine(0.04, 1, step / 2) : cosine(1, 0.04 / 1e4, (step - 2) / 7),
@@ -110,20 +110,20 @@ describe('schedules', () => {
 
   it('oneCycle counts since compile when it knows its length, and stays at its end', () => {
     const cycle = oneCycle(1, { totalSteps: 10 });
-    expect(cycle(2, { step: 0, steps: 4 })).toBe(1);
-    expect(cycle(50, { step: 0, steps: 4 })).toBe(cycle(9, { step: 3, steps: 4 }));
+    expect(cycle(2, { step: 0, steps: 4, stepsPerEpoch: 4 })).toBe(1);
+    expect(cycle(50, { step: 0, steps: 4, stepsPerEpoch: 4 })).toBe(cycle(9, { step: 3, steps: 4, stepsPerEpoch: 4 }));
   });
 
   it.each([1, 2, 3])('oneCycle of %i steps stays within its bounds', (steps) => {
     for (let step = 0; step < steps; step++) {
-      const rate = oneCycle(1)(step, { step, steps });
+      const rate = oneCycle(1)(step, { step, steps, stepsPerEpoch: steps });
       expect(rate).toBeGreaterThan(0);
       expect(rate).toBeLessThanOrEqual(1);
     }
   });
 
   it('a function gets every step once, over several fits', async () => {
-    const seen: [number, number, number][] = [];
+    const seen: [number, number, number | null][] = [];
     const optimizer = sgd({
       learningRate: (step, fit) => {
         seen.push([step, fit.step, fit.steps]);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ProgramBuilder } from '../../src/program/builder.js';
-import { buffersOf } from '../../src/program/ops.js';
+import { buffersOf } from '../../src/program/op-fields.js';
 import { ALIGNMENT, type PlannedBuffer, planMemory } from '../../src/program/plan.js';
 import type { Program, SectionName } from '../../src/program/program.js';
 

@@ -4,7 +4,7 @@ import type { Backend, RunProgress, Samples, Session } from '../../src/backends/
 import { createJsBackend } from '../../src/backends/js/backend.js';
 import { createNativeBackend } from '../../src/backends/native/backend.js';
 import { ProgramBuilder } from '../../src/program/builder.js';
-import { OP_NAMES } from '../../src/program/ops.js';
+import { OP_NAMES } from '../../src/program/op-fields.js';
 import type { Program } from '../../src/program/program.js';
 import { RandomPurpose, RandomStream } from '../../src/random.js';
 import { errorOf, failure } from '../helpers/toy.js';

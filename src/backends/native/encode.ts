@@ -1,5 +1,6 @@
 import { MnistTrainError } from '../../errors.js';
-import { ACTIVATIONS, fieldsOf, type Op, type OpField } from '../../program/ops.js';
+import { fieldsOf, type OpField } from '../../program/op-fields.js';
+import { ACTIVATIONS, type Op } from '../../program/ops.js';
 import { type MemoryPlan, REGIONS } from '../../program/plan.js';
 import type { Program, SectionName } from '../../program/program.js';
 

@@ -1,4 +1,5 @@
-import { buffersOf, type Op, type Windows } from '../../program/ops.js';
+import { buffersOf } from '../../program/op-fields.js';
+import type { Op, Windows } from '../../program/ops.js';
 import type { MemoryPlan } from '../../program/plan.js';
 import type { Program } from '../../program/program.js';
 

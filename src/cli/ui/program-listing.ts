@@ -1,4 +1,5 @@
-import { fieldsOf, type Op } from '../../program/ops.js';
+import { fieldsOf } from '../../program/op-fields.js';
+import type { Op } from '../../program/ops.js';
 import { type MemoryPlan, REGIONS } from '../../program/plan.js';
 import type { Program, Section, SectionName } from '../../program/program.js';
 import { bytes } from './format.js';
