@@ -2,6 +2,7 @@
 export type { Backend, BackendName, Isa, Samples } from './backends/backend.js';
 export type { BatchResult, Callback, CallbackContext, CallbackModel, CallbackState } from './callbacks/callback.js';
 export type { Constraint } from './constraints.js';
+export { type BatchesOptions, batches } from './data/batches.js';
 export { DATASET_NAMES } from './data/catalogue.js';
 export { type Dataset, oneHot } from './data/dataset.js';
 export { type LoadedDataset, type LoadOptions, loadDataset } from './data/load.js';
@@ -41,6 +42,7 @@ export {
 export type { ModelConfig } from './model/serialization.js';
 export type { History, HistoryColumns } from './model/training/history.js';
 export type { FitOptions, FitProgress } from './model/training/plan.js';
+export type { BatchStream } from './model/training/stream.js';
 export { type AdamOptions, adam } from './optimizers/adam.js';
 export type { Optimizer } from './optimizers/optimizer.js';
 export type { OptimizerName } from './optimizers/resolve.js';
