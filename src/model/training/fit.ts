@@ -7,14 +7,17 @@ import { isMetricSchedule } from '../../schedules/schedule.js';
 import type { Engine } from '../engine.js';
 import { evaluate, indices, meansOf } from '../evaluate.js';
 import type { LabelledSamples } from '../samples.js';
+import type { ModelConfig } from '../serialization.js';
 import type { Stack } from '../stack.js';
 import { CallbackList } from './callbacks.js';
+import { Checkpointer, type Resumable } from './checkpointer.js';
 import { firstNonFinite, placeOf } from './diagnosis.js';
 import { notLearningHint } from './hint.js';
 import { type History, makeHistory } from './history.js';
 import { type FitOptions, type FitPlan, planFit } from './plan.js';
 import { Recovery, weightsAreFinite } from './recovery.js';
 import { type StepPlace, stepScalars } from './scalars.js';
+import { describeSetup } from './setup.js';
 import { MemorySource, type Portion, part, stepsOf, type TrainingSource } from './source.js';
 import { epochNumber, type FitState, newFitState, noSteps, type Training } from './state.js';
 import { type BatchStream, StreamSource } from './stream.js';
@@ -30,6 +33,8 @@ export interface FitContext {
   /** What callbacks may use, and whether one of them is being called. */
   model: CallbackModel;
   moments: { open: boolean };
+  /** The architecture, to compare a checkpoint's with. */
+  config: () => ModelConfig;
 }
 
 /** Trains; see `Sequential.fit`. */
@@ -68,7 +73,9 @@ class Fit {
   readonly #state: FitState;
   readonly #callbacks: CallbackList;
   readonly #recovery: Recovery;
+  readonly #checkpointer: Checkpointer | null;
   #hinted = false;
+  #leftInValidation = false;
   /** The learning rate of the last step. */
   #rate = 0;
 
@@ -80,15 +87,20 @@ class Fit {
     this.#state = newFitState(context.epochs.done);
     this.#callbacks = new CallbackList(plan.callbacks, this.#callbackContext(), context.moments);
     this.#recovery = new Recovery(context.engine, context.training);
+    this.#checkpointer = plan.checkpoint && new Checkpointer(plan.checkpoint, this.#resumable());
   }
 
   async run(): Promise<History> {
     this.#checkMonitor();
     let stopped: History['stopped'];
+    const resumed = await this.#resume();
     try {
       await this.#callbacks.begin();
+      if (!resumed) await this.#checkpoint();
       stopped = await this.#epochs();
       await this.#checkWeights();
+      if (!this.#leftInValidation) await this.#checkpoint();
+      await this.#checkpointer?.settle();
     } catch (error) {
       // What went wrong first is what the caller has to know.
       await this.#callbacks.end().catch(() => {});
@@ -97,6 +109,18 @@ class Fit {
     await this.#callbacks.end();
     const { results, trainSeconds, stopReason } = this.#state;
     return makeHistory(results, trainSeconds, stopped, stopReason ?? undefined);
+  }
+
+  /** Goes on from a checkpoint where the caller wants that and there is one. */
+  async #resume(): Promise<boolean> {
+    const resumed = (await this.#checkpointer?.begin(this.#plan.onWarning)) ?? false;
+    const { before, results, epoch } = this.#state;
+    if (resumed) this.#context.epochs.done = before + results.length + (epoch.steps > 0 ? 1 : 0);
+    return resumed;
+  }
+
+  async #checkpoint(): Promise<void> {
+    if (!this.#context.engine.disposed) await this.#checkpointer?.write();
   }
 
   async #epochs(): Promise<History['stopped']> {
@@ -136,18 +160,24 @@ class Fit {
     const { watchesBatches } = this.#callbacks;
     for (let done = 0; done < total; ) {
       if (this.#state.stopReason !== null) return false;
-      const piece = part(portion, done, watchesBatches ? 1 : undefined);
+      const rest = part(portion, done);
       if (watchesBatches) await this.#callbacks.call('onTrainBatchBegin', this.#state.epoch.steps + 1);
-      const run = await this.#runSteps(piece, done === 0 || watchesBatches);
+      const { run, interrupted } = await this.#runSteps(rest, done === 0 || watchesBatches);
       done += run.steps;
       if (watchesBatches && run.steps > 0) await this.#endBatch(run);
-      if (run.aborted) return false;
+      if (run.aborted && !interrupted) return false;
+      if (this.#checkpointer?.due) await this.#checkpoint();
     }
     return true;
   }
 
-  /** Runs steps and keeps the books. Only steps that were done count for the optimizer. */
-  async #runSteps(piece: Portion, mark: boolean): Promise<RunResult> {
+  /**
+   * Runs as many steps as may run in one go, and keeps the books. Only steps that were done count for the optimizer. With
+   * `mark` these are steps to come back to when one diverges.
+   */
+  async #runSteps(rest: Portion, mark: boolean): Promise<{ run: RunResult; interrupted: boolean }> {
+    const atMost = this.#callbacks.watchesBatches ? 1 : (this.#checkpointer?.stepsLeft ?? Number.POSITIVE_INFINITY);
+    const piece = part(rest, 0, atMost);
     const { engine, training, epochs } = this.#context;
     const state = this.#state;
     const place = this.#place();
@@ -156,12 +186,13 @@ class Fit {
     const watched = watch({
       signal: this.#plan.signal,
       report: this.#plan.onProgress && ((progress) => this.#report(progress)),
+      interrupt: () => this.#checkpointer?.overdue === true,
     });
     // The clock starts with the turn: waiting for somebody's evaluation is not training time.
     const { run, seconds } = await engine.inTurn(async () => {
       const start = performance.now();
       try {
-        if (mark && !engine.disposed) this.#recovery.mark(piece, place);
+        if (mark && !engine.disposed) this.#recovery.mark(rest, place);
         const running = engine.run('train', { ...piece, scalars: scalars.rows, options: watched });
         if (state.results.length + 1 < this.#plan.epochs) this.#source.prepare(place.epoch + 1);
         const run = await running;
@@ -175,7 +206,7 @@ class Fit {
     this.#count(run, seconds, scalars.rates);
     watched.rethrow();
     await this.#checkLosses(run, place);
-    return run;
+    return { run, interrupted: watched.interrupted };
   }
 
   #place(): StepPlace {
@@ -242,6 +273,7 @@ class Fit {
       seconds,
     };
     const validated = await this.#validate(result);
+    if (!validated) await this.#leaveInValidation();
     if (validated && isMetricSchedule(training.optimizer.learningRate)) {
       training.scheduleState = training.optimizer.learningRate.afterEpoch(training.scheduleState, result);
     }
@@ -251,10 +283,17 @@ class Fit {
     await this.#callbacks.call('onEpochEnd', result.epoch, result);
     if (!this.#hinted && !engine.disposed) {
       const hint = notLearningHint(result, state.steps, training, stack, engine);
-      if (hint !== null) this.#plan.onHint(hint);
+      if (hint !== null) this.#plan.onWarning(hint);
       this.#hinted = hint !== null;
     }
+    if (validated && this.#checkpointer?.due) await this.#checkpoint();
     return validated;
+  }
+
+  /** The epoch counts as a whole one here, but who resumes has to validate it: that is what a checkpoint says. */
+  async #leaveInValidation(): Promise<void> {
+    await this.#checkpoint();
+    this.#leftInValidation = true;
   }
 
   async #validate(result: EpochResult): Promise<boolean> {
@@ -332,16 +371,31 @@ class Fit {
     return [...names, 'learningRate', ...(this.#validation ? validation : [])];
   }
 
+  #resumable(): Resumable {
+    const { engine, training, config } = this.#context;
+    const { callbacks, memory, stream } = this.#plan;
+    const batchSize = memory?.batchSize ?? stream?.batchSize ?? 1;
+    const setup = describeSetup(config(), training, this.#plan);
+    return { engine, training, state: this.#state, callbacks, batchSize, setup };
+  }
+
   #callbackContext(): CallbackContext {
     const state = this.#state;
     const { model, training } = this.#context;
+    const { epochs } = this.#plan;
     return {
       model,
-      firstEpoch: state.before + 1,
-      lastEpoch: state.before + this.#plan.epochs,
+      get firstEpoch() {
+        return state.before + 1;
+      },
+      get lastEpoch() {
+        return state.before + epochs;
+      },
       stepsPerEpoch: this.#source.stepsPerEpoch,
       monitors: this.#monitors,
-      results: state.results,
+      get results() {
+        return state.results;
+      },
       get step() {
         return training.state.step;
       },
