@@ -1,8 +1,7 @@
 import type { BoundData, RunProgress, RunResult } from '../../backends/backend.js';
 import type { CallbackContext, CallbackModel } from '../../callbacks/callback.js';
 import type { EpochResult } from '../../epoch-result.js';
-import { expected, MnistTrainError } from '../../errors.js';
-import { METRICS_PER_STEP } from '../../program/program.js';
+import { expected } from '../../errors.js';
 import { isMetricSchedule } from '../../schedules/schedule.js';
 import type { Engine } from '../engine.js';
 import { evaluate, indices, meansOf } from '../evaluate.js';
@@ -11,15 +10,14 @@ import type { ModelConfig } from '../serialization.js';
 import type { Stack } from '../stack.js';
 import { CallbackList } from './callbacks.js';
 import { Checkpointer, type Resumable } from './checkpointer.js';
-import { firstNonFinite, placeOf } from './diagnosis.js';
+import { Divergence } from './divergence.js';
 import { notLearningHint } from './hint.js';
 import { type History, makeHistory } from './history.js';
 import { type FitOptions, type FitPlan, planFit } from './plan.js';
-import { Recovery, weightsAreFinite } from './recovery.js';
 import { type StepPlace, stepScalars } from './scalars.js';
 import { describeSetup } from './setup.js';
 import { MemorySource, type Portion, part, stepsOf, type TrainingSource } from './source.js';
-import { epochNumber, type FitState, newFitState, noSteps, type Training } from './state.js';
+import { countSteps, epochNumber, type FitState, newFitState, noSteps, type Training } from './state.js';
 import { type BatchStream, StreamSource } from './stream.js';
 import { watch } from './watch.js';
 
@@ -72,12 +70,10 @@ class Fit {
   readonly #validation: BoundData | null;
   readonly #state: FitState;
   readonly #callbacks: CallbackList;
-  readonly #recovery: Recovery;
+  readonly #divergence: Divergence;
   readonly #checkpointer: Checkpointer | null;
   #hinted = false;
   #leftInValidation = false;
-  /** The learning rate of the last step. */
-  #rate = 0;
 
   constructor(context: FitContext, plan: FitPlan, source: TrainingSource, validation: BoundData | null) {
     this.#context = context;
@@ -86,7 +82,7 @@ class Fit {
     this.#validation = validation;
     this.#state = newFitState(context.epochs.done);
     this.#callbacks = new CallbackList(plan.callbacks, this.#callbackContext(), context.moments);
-    this.#recovery = new Recovery(context.engine, context.training);
+    this.#divergence = new Divergence(context.engine, context.stack, context.training, this.#state);
     this.#checkpointer = plan.checkpoint && new Checkpointer(plan.checkpoint, this.#resumable());
   }
 
@@ -98,7 +94,7 @@ class Fit {
       await this.#callbacks.begin();
       if (!resumed) await this.#checkpoint();
       stopped = await this.#epochs();
-      await this.#checkWeights();
+      await this.#divergence.checkWeights(this.#place());
       if (!this.#leftInValidation) await this.#checkpoint();
       await this.#checkpointer?.settle();
     } catch (error) {
@@ -192,7 +188,7 @@ class Fit {
     const { run, seconds } = await engine.inTurn(async () => {
       const start = performance.now();
       try {
-        if (mark && !engine.disposed) this.#recovery.mark(rest, place);
+        if (mark) this.#divergence.mark(rest, place);
         const running = engine.run('train', { ...piece, scalars: scalars.rows, options: watched });
         if (state.results.length + 1 < this.#plan.epochs) this.#source.prepare(place.epoch + 1);
         const run = await running;
@@ -203,9 +199,9 @@ class Fit {
     });
     training.state = scalars.stateAfter(run.steps);
     if (run.steps > 0) epochs.done = place.epoch;
-    this.#count(run, seconds, scalars.rates);
+    countSteps(state, run, seconds, scalars.rates);
     watched.rethrow();
-    await this.#checkLosses(run, place);
+    await this.#divergence.checkLosses(run, place, scalars.rates);
     return { run, interrupted: watched.interrupted };
   }
 
@@ -213,21 +209,6 @@ class Fit {
     const { stepsPerEpoch } = this.#source;
     const fitSteps = stepsPerEpoch && stepsPerEpoch * this.#plan.epochs;
     return { epoch: epochNumber(this.#state), fitStep: this.#state.steps, fitSteps, stepsPerEpoch };
-  }
-
-  /** Adds up step by step, so that an epoch in pieces gives the sums of one in a single run. */
-  #count({ metrics, steps, samples }: RunResult, seconds: number, rates: Float64Array): void {
-    const { epoch } = this.#state;
-    for (let step = 0; step < steps; step++) {
-      epoch.lossSum += metrics[step * METRICS_PER_STEP];
-      epoch.correct += metrics[step * METRICS_PER_STEP + 1];
-    }
-    if (steps > 0) epoch.learningRate = this.#rate = rates[steps - 1];
-    epoch.steps += steps;
-    epoch.samples += samples;
-    epoch.seconds += seconds;
-    this.#state.steps += steps;
-    this.#state.trainSeconds += seconds;
   }
 
   #report(progress: RunProgress): void {
@@ -311,48 +292,6 @@ class Fit {
     return true;
   }
 
-  /** Throws when a step's loss was not finite, after going back to the weights with which it was. */
-  async #checkLosses({ metrics, steps }: RunResult, place: StepPlace): Promise<void> {
-    const { engine, stack } = this.#context;
-    let good = 0;
-    while (good < steps && Number.isFinite(metrics[good * METRICS_PER_STEP])) good++;
-    if (good === steps || engine.disposed) return;
-    const where = firstNonFinite(engine, stack);
-    const step = this.#state.epoch.steps - steps + good + 1;
-    await this.#diverged(place, step, place.fitStep + good, `${metrics[good * METRICS_PER_STEP]}`, where);
-  }
-
-  /** Throws when the very last step left weights that are not finite: no later step would show it. */
-  async #checkWeights(): Promise<void> {
-    const { engine, stack } = this.#context;
-    const { steps, epoch, results } = this.#state;
-    if (steps === 0 || engine.disposed || weightsAreFinite(engine, stack)) return;
-    const place = this.#place();
-    const last = epoch.steps > 0 ? epoch.steps : (place.stepsPerEpoch ?? steps);
-    const lastEpoch = epoch.steps > 0 ? place.epoch : (results.at(-1)?.epoch ?? place.epoch);
-    await this.#diverged({ ...place, epoch: lastEpoch }, last, steps, 'weights that are not finite after it', null);
-  }
-
-  /** Goes back to the weights before the step before `fitStep`, counted from 0, and says what happened at `step`. */
-  async #diverged(
-    place: StepPlace,
-    step: number,
-    fitStep: number,
-    found: string,
-    where: string | null,
-  ): Promise<never> {
-    const { engine, stack } = this.#context;
-    const { steps: kept, ruined } = await engine.inTurn(() => this.#recovery.recover(fitStep));
-    throw nonFiniteError({
-      step: `epoch ${place.epoch}, step ${step}${place.stepsPerEpoch ? ` of ${place.stepsPerEpoch}` : ''}`,
-      found,
-      layer: ruined.length > 0 ? placeOf(ruined[0], stack) : where,
-      byUpdate: ruined.length > 0,
-      rate: this.#rate,
-      kept,
-    });
-  }
-
   #checkMonitor(): void {
     const { learningRate } = this.#context.training.optimizer;
     if (!isMetricSchedule(learningRate) || this.#monitors.includes(learningRate.monitor)) return;
@@ -404,31 +343,4 @@ class Fit {
       },
     };
   }
-}
-
-interface NonFinite {
-  step: string;
-  found: string;
-  layer: string | null;
-  byUpdate: boolean;
-  rate: number;
-  /** Steps of the fit. */
-  kept: number;
-}
-
-function nonFiniteError({ step, found, layer, byUpdate, rate, kept }: NonFinite): MnistTrainError {
-  const began =
-    layer === null
-      ? ''
-      : byUpdate
-        ? ` It began in ${layer}: the update of the step before made its weights infinite or NaN.`
-        : ` It began in ${layer}: its outputs are the first that are not finite.`;
-  return new MnistTrainError(
-    'ERR_NON_FINITE',
-    `Expected a finite loss in ${step}, received ${found}.${began} ` +
-      `Lower the learning rate (it was ${Number(rate.toPrecision(4))}), clip gradients with globalClipNorm, or scale the inputs. ` +
-      (kept === 0
-        ? 'The model keeps the weights that it had before this fit.'
-        : `The model keeps the weights that it had after ${kept} steps of this fit, with which the loss was finite.`),
-  );
 }
