@@ -181,6 +181,16 @@ export class Engine {
     }
   }
 
+  /** Calls `work` with weights that nobody may write to meanwhile. In a turn, outside of runs. */
+  async undisturbed<T>(work: () => Promise<T>): Promise<T> {
+    this.#running = true;
+    try {
+      return await work();
+    } finally {
+      this.#running = false;
+    }
+  }
+
   /** Ends a run in flight after its step, and frees the session as soon as nothing runs in it. Idempotent. */
   dispose(): void {
     if (this.disposed) return;

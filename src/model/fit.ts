@@ -10,7 +10,8 @@ import { scheduleAt } from '../schedules/schedule.js';
 import { linkedController } from './abort.js';
 import type { Augmentation } from './augmentation.js';
 import type { Engine } from './engine.js';
-import { evaluate, indices, meansOf } from './evaluate.js';
+import { indices, meansOf } from './evaluate.js';
+import { type CompiledMetrics, evaluateWithMetrics, validationResults } from './evaluate-metrics.js';
 import { type FitOptions, type FitPlan, planFit } from './fit-plan.js';
 import { type History, makeHistory } from './history.js';
 import { EPOCH } from './lower.js';
@@ -20,6 +21,7 @@ import type { Stack } from './stack.js';
 /** What a compiled model carries from one fit to the next. */
 export interface Training {
   loss: Loss;
+  metrics: CompiledMetrics;
   optimizer: Optimizer;
   augmentation: Augmentation | null;
   state: OptimizerState;
@@ -78,14 +80,11 @@ async function runEpochs(
     trainSeconds += result.seconds;
     if (interrupted) return makeHistory(results, trainSeconds, 'aborted');
     let validated = true;
-    if (validationOrder) {
-      const means = await evaluate(engine, training.loss, { data: boundValidation, order: validationOrder, signal });
-      if (means) {
-        result.validationLoss = means.loss;
-        if (means.accuracy !== undefined) result.validationAccuracy = means.accuracy;
-      } else {
-        validated = false;
-      }
+    if (validation && validationOrder) {
+      const request = { data: boundValidation, samples: validation, order: validationOrder, signal };
+      const means = await evaluateWithMetrics(engine, training.loss, training.metrics, request);
+      if (means) Object.assign(result, validationResults(means));
+      else validated = false;
     }
     results.push(result);
     await plan.onEpochEnd?.(result);
