@@ -67,6 +67,7 @@ export class Engine {
   #lastTurn: Promise<void> = Promise.resolve();
   #waiting = 0;
   #running = false;
+  #undisturbed = false;
   readonly #disposal = new AbortController();
 
   constructor(
@@ -181,13 +182,13 @@ export class Engine {
     }
   }
 
-  /** Calls `work` with weights that nobody may write to meanwhile. In a turn, outside of runs. */
+  /** Calls `work` while nobody may write weights. Belongs in a turn, so that no training does. */
   async undisturbed<T>(work: () => Promise<T>): Promise<T> {
-    this.#running = true;
+    this.#undisturbed = true;
     try {
       return await work();
     } finally {
-      this.#running = false;
+      this.#undisturbed = false;
     }
   }
 
@@ -203,9 +204,9 @@ export class Engine {
     if (this.disposed) throw new MnistTrainError('ERR_STATE', 'The model was disposed of. Make or load a new one.');
   }
 
-  #checkIdle(verb: string): void {
+  #checkIdle(verb: 'read' | 'written'): void {
     this.#checkAlive();
-    if (this.#running) {
+    if (this.#running || (this.#undisturbed && verb === 'written')) {
       throw new MnistTrainError(
         'ERR_STATE',
         `Weights cannot be ${verb} in the middle of a run. Use onEpochEnd, or wait for fit or evaluate to end.`,
