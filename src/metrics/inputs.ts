@@ -15,14 +15,14 @@ export interface ScoreOptions {
 /** How far the probabilities of a sample may add up beside 1. */
 const SUM_TOLERANCE = 1e-3;
 
-export const isFloatArray = (value: unknown): value is Float32Array | Float64Array =>
+const isFloatArray = (value: unknown): value is Float32Array | Float64Array =>
   value instanceof Float32Array || value instanceof Float64Array;
 
 const isIndexArray = (value: unknown): value is Labels =>
   value instanceof Uint8Array || value instanceof Int32Array || Array.isArray(value);
 
 /** Checks class indices: whole numbers, below `classes` where that is given. Throws ERR_ARGUMENT, ERR_SHAPE or ERR_DATA. */
-export function checkLabels(labels: Labels, classes = Infinity, name = 'labels'): void {
+function checkLabels(labels: Labels, classes = Infinity, name = 'labels'): void {
   if (!isIndexArray(labels)) {
     throw expected('class indices in a Uint8Array, an Int32Array or an array', name, labels);
   }

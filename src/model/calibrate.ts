@@ -1,4 +1,4 @@
-import { expected, MnistTrainError } from '../errors.js';
+import { MnistTrainError } from '../errors.js';
 import type { Link } from '../layers/chain.js';
 import { layerFromConfig } from '../layers/from-config.js';
 import { categoricalCrossentropy } from '../losses/categorical-crossentropy.js';
@@ -106,7 +106,10 @@ function checkTemperature(temperature: number): number {
     temperature <= TEMPERATURES.least
       ? ['samples that the model is sometimes wrong on', 'When all answers are right, the surest are the best.']
       : ['samples that the model does better on than chance', 'Train it first, and look at the labels.'];
-  throw expected(what, 'data of calibrate', `a best temperature of ${temperature}`, why, 'ERR_DATA');
+  throw new MnistTrainError(
+    'ERR_DATA',
+    `Expected ${what} for the data of calibrate, received some that no temperature is the best for. ${why}`,
+  );
 }
 
 /** Layers that pass a common factor of their inputs on, and have no weights. */
@@ -119,14 +122,14 @@ function headOf(stack: Stack, loss: Loss | null): { parameters: readonly BufferN
   const place = layers.findLastIndex(({ built }) => built.parameters.length > 0);
   const { layer, index } = layers[place];
   const rest = layers.slice(place + 1).filter((link) => !passesOn(link));
-  const endings = [layer.outputActivation, ...rest.map((link) => link.layer.outputActivation)].join(' ');
-  const ends = endings === 'softmax' || endings === 'linear softmax';
+  const endings = [layer.outputActivation, ...rest.map((link) => link.layer.outputActivation)].join(', ');
+  const ends = endings === 'softmax' || endings === 'linear, softmax';
   const givesLogits = endings === 'linear' && loss?.name === 'categoricalCrossentropy';
   if ((layer.type !== 'dense' && layer.type !== 'conv2d') || !(ends || givesLogits)) {
     throw new MnistTrainError(
       'ERR_STATE',
       'Expected a model whose last layer with weights, dense or conv2d, is followed by softmax for calibrate, received one ' +
-        `that ends with ${layer.type} (${endings.replace(' ', ', ')}). A model of logits has to be compiled with categoricalCrossentropy.`,
+        `that ends with ${layer.type} (${endings}). A model of logits has to be compiled with categoricalCrossentropy.`,
     );
   }
   const withoutSoftmax = layers.flatMap((link) => {

@@ -77,6 +77,7 @@ async function measure(model: Sequential, { inputs, targets }: Dataset, signal: 
   const labels = targets as Labels;
   const outputs = await model.predict(inputs, { signal });
   const classes = outputs.length / labels.length;
+  const confusion = confusionMatrix(labels, outputs);
   const { perClass, macro, micro, weighted } = classificationReport(labels, outputs);
   return {
     top3Accuracy: topKAccuracy(labels, outputs, { k: Math.min(3, classes) }),
@@ -86,13 +87,13 @@ async function measure(model: Sequential, { inputs, targets }: Dataset, signal: 
     perClass: perClass.map(({ label, support: count, precision, recall, f1 }) => ({
       label,
       count,
-      correct: Math.round(recall * count),
+      correct: confusion[label][label],
       accuracy: count > 0 ? recall : null,
       precision,
       recall,
       f1,
     })),
     averages: { macro, micro, weighted },
-    confusion: confusionMatrix(labels, outputs),
+    confusion,
   };
 }
