@@ -9,6 +9,7 @@ import {
   reliabilityDiagram,
   topKAccuracy,
 } from '../../src/index.js';
+import { likelihoodOf } from '../../src/metrics/likelihood.js';
 import { RandomPurpose, RandomStream } from '../../src/random.js';
 import { errorOf, failure } from '../helpers/toy.js';
 
@@ -187,6 +188,17 @@ describe('fitTemperature', () => {
     expect(Math.abs(own - 1)).toBeLessThan(4 / Math.sqrt(5000));
     for (const factor of [0.25, 3, 20]) {
       expect(Math.abs(best(logits.map((value) => factor * value)) / (factor * own) - 1)).toBeLessThan(1.1e-5);
+    }
+  });
+
+  it('follows the slope and the curvature of the loss', () => {
+    const rows = { logits, columns: 4 };
+    const step = 1e-4;
+    for (const b of [0.3, 1, 2.5]) {
+      const [before, at, after] = [b - step, b, b + step].map((each) => likelihoodOf(labels, rows, each));
+      // Central differences are off by step² / 6 times a third derivative of order 1, and rounding over the step.
+      expect(Math.abs((after.loss - before.loss) / (2 * step) - at.slope)).toBeLessThan(1e-8);
+      expect(Math.abs((after.slope - before.slope) / (2 * step) - at.curvature)).toBeLessThan(1e-8);
     }
   });
 

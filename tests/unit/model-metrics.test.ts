@@ -138,9 +138,13 @@ it('begins anew for every evaluation, through the metric itself', async () => {
 });
 
 describe('both passes are one evaluation', () => {
+  /** Three portions of outputs. */
+  const portioned = separable(2500);
+  let calls: number;
+
   /** A model whose second portion of outputs is preceded by `act`. */
   function interrupted(act: (model: Sequential) => void): Sequential {
-    let calls = 0;
+    calls = 0;
     const steered = backendWith((session) => {
       const infer = session.infer.bind(session);
       session.infer = (inputs) => {
@@ -155,15 +159,16 @@ describe('both passes are one evaluation', () => {
   it('a signal between them rejects with ERR_ABORTED', async () => {
     const controller = new AbortController();
     const model = interrupted(() => controller.abort(new Error('enough')));
-    const evaluation = model.evaluate(data, { signal: controller.signal });
+    const evaluation = model.evaluate(portioned, { signal: controller.signal });
     await expect(evaluation).rejects.toEqual(failure('ERR_ABORTED', /Evaluation was aborted/));
+    expect(calls).toBe(2);
     const before = classifier({ metrics: ['precision'] }).evaluate(data, { signal: AbortSignal.abort() });
     await expect(before).rejects.toEqual(failure('ERR_ABORTED', /Evaluation was aborted/));
   });
 
   it('so does a disposal', async () => {
     const model = interrupted((each) => each.dispose());
-    await expect(model.evaluate(data)).rejects.toEqual(failure('ERR_ABORTED', /Evaluation was aborted/));
+    await expect(model.evaluate(portioned)).rejects.toEqual(failure('ERR_ABORTED', /Evaluation was aborted/));
   });
 
   it('a fit whose signal comes while metrics are made is aborted, with the epoch', async () => {
