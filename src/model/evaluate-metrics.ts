@@ -24,14 +24,9 @@ export function compileMetrics(
   loss: Loss,
   { outputSize: columns, outputActivation }: Stack,
 ): CompiledMetrics {
-  const task = taskOf(loss);
+  const task: MetricTask = loss.targets;
   const metrics = resolveMetrics(list, { task, columns, loss: loss.name });
   return { metrics, task, columns, fromLogits: task !== 'values' && outputActivation === 'linear' };
-}
-
-function taskOf({ name, targets }: Loss): MetricTask {
-  if (name === 'binaryCrossentropy') return 'binary';
-  return targets === 'values' ? 'values' : 'classes';
 }
 
 /** Loss, accuracy and metrics by name. */
