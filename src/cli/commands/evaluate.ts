@@ -1,11 +1,10 @@
 import { Command } from 'commander';
 import { DATASET_NAMES } from '../../data/catalogue.js';
-import type { Dataset } from '../../data/dataset.js';
+import type { LoadedDataset } from '../../data/load.js';
 import {
   classificationReport,
   confusionMatrix,
   expectedCalibrationError,
-  type Labels,
   loadModel,
   type Sequential,
   topKAccuracy,
@@ -73,9 +72,9 @@ type Measures = Pick<
   'top3Accuracy' | 'expectedCalibrationError' | 'perClass' | 'averages' | 'confusion'
 >;
 
-async function measure(model: Sequential, { inputs, targets }: Dataset, signal: AbortSignal): Promise<Measures> {
-  const labels = targets as Labels;
-  const outputs = await model.predict(inputs, { signal });
+async function measure(model: Sequential, test: LoadedDataset['test'], signal: AbortSignal): Promise<Measures> {
+  const labels = test.targets;
+  const outputs = await model.predict(test, { signal });
   const classes = outputs.length / labels.length;
   const confusion = confusionMatrix(labels, outputs);
   const { perClass, macro, micro, weighted } = classificationReport(labels, outputs);
