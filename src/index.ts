@@ -28,6 +28,12 @@ export { meanSquaredError } from './losses/mean-squared-error.js';
 export type { LossName } from './losses/resolve.js';
 export type { AugmentationOptions } from './model/augmentation.js';
 export type { BackendChoice, EngineOptions } from './model/engine.js';
+export {
+  type FindLearningRateOptions,
+  type FindLearningRateProgress,
+  findLearningRate,
+  type LearningRateSearch,
+} from './model/find-learning-rate.js';
 export type { LabelledSamples, PredictInputs } from './model/samples.js';
 export {
   type CompileOptions,
