@@ -62,9 +62,10 @@ describe('findLearningRate', () => {
   });
 
   it('suggests a rate that works, less than where the loss is least', async () => {
-    const { suggestion, minimum, stopped } = await findLearningRate(parabola(), ONES);
+    const { suggestion, steepest, minimum, stopped } = await findLearningRate(parabola(), ONES);
     expect(stopped).toBe('diverged');
-    expect(suggestion).toBeGreaterThan(0.005);
+    expect(steepest).toBeGreaterThan(0.005);
+    expect(suggestion).toBeGreaterThan(steepest!);
     expect(suggestion).toBeLessThan(0.5);
     expect(minimum).toBeGreaterThan(suggestion!);
     expect(minimum).toBeLessThan(10);
@@ -109,7 +110,7 @@ describe('findLearningRate', () => {
 
   it('suggests nothing where no rate makes the loss fall', async () => {
     const small = await findLearningRate(parabola(), ONES, { maxLearningRate: 1e-5 });
-    expect(small).toMatchObject({ suggestion: null, stopped: 'completed' });
+    expect(small).toMatchObject({ suggestion: null, steepest: null, stopped: 'completed' });
     const solved = parabola();
     solved.setWeights([Float32Array.of(0)]);
     expect(await findLearningRate(solved, ONES)).toMatchObject({ suggestion: null, stopped: 'completed' });
