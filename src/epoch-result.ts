@@ -16,3 +16,8 @@ export interface EpochResult {
   /** Further metrics given to `compile`, on the validation samples: `validation` and the metric's name. */
   [metric: string]: number | undefined;
 }
+
+const MORE_IS_BETTER = /accuracy|precision|recall|f1|auc|top-?k|top\d/i;
+
+/** Whether a number of an epoch's result gets better by getting greater, judged by its name. */
+export const moreIsBetter = (monitor: string): boolean => MORE_IS_BETTER.test(monitor);

@@ -50,6 +50,12 @@ export { type TopKAccuracyOptions, topKAccuracy } from './metrics/top-k-accuracy
 export type { AugmentationOptions } from './model/augmentation.js';
 export type { Calibration, CalibrationQuality } from './model/calibrate.js';
 export type { BackendChoice, EngineOptions } from './model/engine.js';
+export {
+  type FindLearningRateOptions,
+  type FindLearningRateProgress,
+  findLearningRate,
+  type LearningRateSearch,
+} from './model/find-learning-rate.js';
 export type { LabelledSamples, PredictInputs } from './model/samples.js';
 export {
   type CompileOptions,
@@ -73,5 +79,10 @@ export { ACTIVATIONS, type Activation } from './program/ops.js';
 export type { Recipe, RecipeBuildOptions } from './recipes/recipe.js';
 export { type RecipeName, recipes } from './recipes/recipes.js';
 export { l1, l1l2, l2, type Regularizer } from './regularizers.js';
+export { type CosineDecayOptions, type CosineRestarts, cosineDecay } from './schedules/cosine-decay.js';
+export type { Duration } from './schedules/duration.js';
+export { type ExponentialDecayOptions, exponentialDecay } from './schedules/exponential-decay.js';
 export { type OneCycleOptions, oneCycle } from './schedules/one-cycle.js';
+export { type ReduceOnPlateauOptions, reduceOnPlateau } from './schedules/reduce-on-plateau.js';
 export type { FitPosition, MetricSchedule, Schedule, ScheduleFunction } from './schedules/schedule.js';
+export { type StepDecayOptions, stepDecay } from './schedules/step-decay.js';

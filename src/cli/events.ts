@@ -73,6 +73,31 @@ interface DoneEvent extends Engine {
   model: string;
 }
 
+/** `find-lr`. A number each for every step. */
+interface LearningRatesEvent extends Engine {
+  event: 'learningRates';
+  dataset: string;
+  network: string;
+  /** With `--recipe`: its name. */
+  recipe?: string;
+  optimizer: string;
+  batchSize: number;
+  seed: number;
+  /** The learning rates, rising. */
+  rates: number[];
+  losses: number[];
+  /** What the plot shows. */
+  smoothedLosses: number[];
+  /** The greatest rate for a schedule, to two digits; null where no rate made the loss fall. */
+  suggestion: number | null;
+  /** Where the smoothed loss falls most steeply, likewise. */
+  steepest: number | null;
+  /** Where it is least, to two digits; null where the first step diverged. */
+  minimum: number | null;
+  /** diverged: greater rates were not tried. */
+  stopped: 'completed' | 'diverged';
+}
+
 /** `download`: a source that did not deliver, and why; the next one is tried. */
 interface SourceFailedEvent extends FailedSource {
   event: 'sourceFailed';
@@ -178,6 +203,7 @@ export type CliEvent =
   | EpochEvent
   | InterruptedEvent
   | DoneEvent
+  | LearningRatesEvent
   | SourceFailedEvent
   | DownloadedEvent
   | EvaluationEvent

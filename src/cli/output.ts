@@ -23,6 +23,11 @@ export class Output {
     process.on('exit', () => this.stopProgress());
   }
 
+  /** How wide a line for people may be. */
+  get columns(): number {
+    return this.#people.columns ?? 80;
+  }
+
   /** One or more lines for people. */
   say(text = ''): void {
     this.#aside(() => this.#people.write(`${text}\n`));

@@ -8,6 +8,7 @@ type CreateCommand = (run: Run, version: string) => Command;
 /** In the order of the help. Each is loaded when it is used: loading takes most of the time of a short command. */
 const COMMANDS = new Map<string, () => Promise<CreateCommand>>([
   ['train', async () => (await import('./commands/train.js')).trainCommand],
+  ['find-lr', async () => (await import('./commands/find-lr.js')).findLrCommand],
   ['download', async () => (await import('./commands/download.js')).downloadCommand],
   ['evaluate', async () => (await import('./commands/evaluate.js')).evaluateCommand],
   ['predict', async () => (await import('./commands/predict.js')).predictCommand],
@@ -70,6 +71,7 @@ const HELP = `
 Examples:
   mnist-train                                        train the default model: 784-128-10, 5 epochs
   mnist-train --hidden 256,64 --epochs 10            options of train need no command
+  mnist-train find-lr --optimizer sgd                which learning rate?
   mnist-train evaluate mnist-model.safetensors       accuracy, per class too, and what is taken for what
   mnist-train predict mnist-model.safetensors 7.png  what digit is it?
   mnist-train train --help                           every option of train

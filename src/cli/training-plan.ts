@@ -21,6 +21,8 @@ export interface TrainingOptions {
   optimizer: OptimizerChoice['optimizer'];
   schedule: OptimizerChoice['schedule'];
   learningRate?: number;
+  warmup?: number;
+  validationSplit?: number;
   momentum?: number;
   labelSmoothing: number;
   dataset?: string;
@@ -42,7 +44,16 @@ export interface TrainingPlan {
 }
 
 /** What a recipe decides; with one, these options say nothing any more. */
-const OF_RECIPES = ['hidden', 'activation', 'optimizer', 'learningRate', 'schedule', 'momentum', 'labelSmoothing'];
+const OF_RECIPES = [
+  'hidden',
+  'activation',
+  'optimizer',
+  'learningRate',
+  'schedule',
+  'warmup',
+  'momentum',
+  'labelSmoothing',
+];
 
 /** `given` are the options on the command line. Throws UsageError for options that contradict each other. */
 export function planTraining(options: TrainingOptions, given: ReadonlySet<string>): TrainingPlan {
@@ -51,6 +62,9 @@ export function planTraining(options: TrainingOptions, given: ReadonlySet<string
     throw new UsageError(
       `Expected --optimizer sgd with --momentum, received ${options.optimizer}. Leave --momentum out.`,
     );
+  }
+  if (options.warmup !== undefined && options.schedule !== 'cosine') {
+    throw new UsageError(`Expected --schedule cosine with --warmup, received ${options.schedule}. Leave --warmup out.`);
   }
   const learningRate = options.learningRate ?? DEFAULTS.learningRate[options.optimizer];
   return {

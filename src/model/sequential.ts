@@ -123,6 +123,8 @@ export class Sequential {
   readonly #engine: Engine;
   readonly #epochs = { done: 0 };
   #classNames: readonly string[] | undefined;
+  readonly #engineOptions: EngineOptions;
+  #compileOptions: CompileOptions | null = null;
   #training: Training | null = null;
   #fitting = false;
   /** Whether a fit waits for a callback. */
@@ -134,6 +136,7 @@ export class Sequential {
     this.seed = parts.seed;
     this.metadata = Object.freeze({ ...parts.metadata });
     this.#stack = parts.stack;
+    this.#engineOptions = parts.engineOptions;
     this.#classNames = parts.classNames && [...parts.classNames];
     this.#engine = new Engine(
       new Map(parts.stack.parameters.map(({ name }, index) => [name, parts.weights[index]])),
@@ -166,6 +169,11 @@ export class Sequential {
     return this.#stack.layers.filter(({ index }) => index !== null).map(({ layer }) => layer.config);
   }
 
+  /** What `compile` was given or made of a name; null before. */
+  get optimizer(): Optimizer | null {
+    return this.#training?.optimizer ?? null;
+  }
+
   /** Where the arithmetic runs. Chooses the backend when that has not happened yet: throws ERR_NATIVE_LOAD. */
   get backend(): { name: BackendName; isa: Isa | null; threads: number } {
     const { backend, threads } = this.#engine;
@@ -191,6 +199,7 @@ export class Sequential {
     this.#checkNotFitting('compile');
     if (this.#engine.busy) throw new MnistTrainError('ERR_STATE', 'Wait for evaluate to end before compile.');
     this.#engine.reconfigure(engineOptions);
+    this.#compileOptions = { ...checked, optimizer, loss };
     this.#training = {
       loss,
       metrics,
@@ -199,6 +208,20 @@ export class Sequential {
       state: optimizer.initialState(),
       scheduleState: initialScheduleState(optimizer.learningRate),
     };
+  }
+
+  /**
+   * A model of its own with the same layers, seed and weights: what is done to it does not touch this one. It is compiled
+   * as this one was, where it was, with `changes`; its optimizer starts anew, and its epochs count from 1. Throws as
+   * `compile` and `getWeights` do.
+   */
+  copy(changes?: Partial<CompileOptions>): Sequential {
+    const { name, seed, metadata } = this;
+    const stack = this.#stack;
+    const parts = { stack, weights: this.getWeights(), name, seed, classNames: this.#classNames, metadata };
+    const copy = new Sequential({ ...parts, engineOptions: this.#engineOptions });
+    if (this.#compileOptions) copy.compile({ ...this.#compileOptions, ...changes });
+    return copy;
   }
 
   /**

@@ -1,10 +1,12 @@
-import { checkInteger, checkNumber, expected } from '../errors.js';
+import { checkNumber } from '../errors.js';
 import { checkOptions } from '../options.js';
+import { checkDuration, type Duration, placeWithin } from './duration.js';
+import { cosineOfPi } from './float64.js';
 import type { ScheduleFunction } from './schedule.js';
 
 export interface OneCycleOptions {
-  /** The length of the cycle. Default: the steps of the running `fit`, so that each fit is one cycle. */
-  totalSteps?: number;
+  /** The length of the cycle, in steps or { epochs }. Default: that of the running `fit`, so that each fit is one cycle. */
+  totalSteps?: Duration;
   /** The part of the cycle that goes up, in [0, 1]; default 0.3. */
   warmupFraction?: number;
   /** The first learning rate is the greatest divided by this, at least 1; default 25. */
@@ -28,16 +30,15 @@ export function oneCycle(maxLearningRate: number, options?: OneCycleOptions): Sc
     initialDivisor: true,
     finalDivisor: true,
   });
-  const totalSteps = checked.totalSteps === undefined ? null : checkInteger(checked.totalSteps, 'totalSteps', 1);
+  const totalSteps = checked.totalSteps === undefined ? null : checkDuration(checked.totalSteps, 'totalSteps');
   const warmupFraction = checkNumber(checked.warmupFraction ?? 0.3, 'warmupFraction', 0, 1);
   const first = maxLearningRate / checkNumber(checked.initialDivisor ?? 25, 'initialDivisor', 1);
   const last = first / checkNumber(checked.finalDivisor ?? 1e4, 'finalDivisor', 1);
 
   return (step, fit) => {
-    const steps = totalSteps ?? fit.steps;
-    if (steps === null) throw expected('totalSteps, or a fit of known length,', 'oneCycle', steps);
-    const end = steps - 1;
-    const position = Math.min(totalSteps === null ? fit.step : step, end);
+    const { place, length } = placeWithin(totalSteps, 'oneCycle', step, fit);
+    const end = length - 1;
+    const position = Math.min(place, end);
     const top = Math.max(0, warmupFraction * (end + 1) - 1);
     if (position < top) return between(first, maxLearningRate, position / top);
     return end > top ? between(maxLearningRate, last, (position - top) / (end - top)) : maxLearningRate;
@@ -47,16 +48,4 @@ export function oneCycle(maxLearningRate: number, options?: OneCycleOptions): Sc
 /** From `start` to `end` along half a cosine: start at t = 0, end at t = 1. */
 function between(start: number, end: number, t: number): number {
   return end + ((start - end) * (1 + cosineOfPi(t))) / 2;
-}
-
-/**
- * cos(π t) for t in [0, 1] as -sin(π (t - 1/2)) by Taylor's series (error below 1e-16). Math.cos differs in its last
- * bit between versions of V8, and the same seed shall give the same weights everywhere.
- */
-function cosineOfPi(t: number): number {
-  const x = Math.PI * (t - 0.5);
-  const square = x * x;
-  let series = 1;
-  for (let k = 22; k >= 2; k -= 2) series = 1 - (series * square) / (k * (k + 1));
-  return -x * series;
 }

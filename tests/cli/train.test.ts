@@ -85,6 +85,10 @@ describe('train --json', () => {
     const cwd = workspace.make('options');
     const sets = [
       ['--optimizer', 'sgd', '--learning-rate', '0.1', '--momentum', '0.5', '--schedule', 'constant'],
+      ['--schedule', 'step'],
+      ['--schedule', 'exponential', '--learning-rate', '0.03'],
+      ['--schedule', 'cosine', '--warmup', '10'],
+      ['--schedule', 'plateau', '--validation-split', '0.2'],
       ['--activation', 'gelu', '--label-smoothing', '0.1', '--hidden', '12,11', '--backend', 'js'],
     ];
     for (const flags of sets) {

@@ -14,7 +14,7 @@ afterAll(() => workspace.remove());
 /** Command lines that make no sense, and what the one line on stderr must say. */
 const WRONG: [line: string, says: RegExp][] = [
   ['--hiden 64', /unknown option '--hiden' \(Did you mean --hidden\?\)/],
-  ['evalute model', /Expected one of train, download, .* for the command, received "evalute"/],
+  ['evalute model', /Expected one of train, find-lr, download, .* for the command, received "evalute"/],
   ['train extra', /too many arguments for 'train'/],
   ['--epochs', /option '--epochs <n>' argument missing/],
   ['--epochs 0', /Expected a whole number from 1 to 100000 for --epochs, received "0"/],
@@ -27,7 +27,9 @@ const WRONG: [line: string, says: RegExp][] = [
   ['--hidden=', /--hidden, received ""/],
   ['--activation softplus', /Expected one of linear, relu, .* for --activation, received "softplus"/],
   ['--optimizer lion', /Expected one of adam, sgd for --optimizer, received "lion"/],
-  ['--schedule cosine', /--schedule, received "cosine"/],
+  ['--schedule cosin', /Expected one of one-cycle, constant, .* for --schedule, received "cosin"/],
+  ['--warmup 100', /Expected --schedule cosine with --warmup, received one-cycle/],
+  ['--schedule cosine --warmup -1', /--warmup, received "-1"/],
   ['--learning-rate 0', /Expected a number above 0 for --learning-rate, received "0"/],
   ['--learning-rate NaN', /--learning-rate, received "NaN"/],
   ['--learning-rate 1e999', /--learning-rate, received "1e999"/],
@@ -43,6 +45,13 @@ const WRONG: [line: string, says: RegExp][] = [
   ['--dataset cifar', /Expected one of mnist, .* for --dataset, received "cifar"/],
   ['--out missing/model.safetensors', /existing folder for --out, received "missing\/model.safetensors"\. Make/],
   ['--out folder', /Expected the name of a file for --out, received "folder"/],
+  ['find-lr --min 0', /Expected a number from 1e-30 to 1e30 for --min, received "0"/],
+  ['find-lr --max 1e31', /--max, received "1e31"/],
+  ['find-lr --min 0.1 --max 0.1', /Expected a number above --min 0.1 for --max, received 0.1/],
+  ['find-lr --steps 9', /Expected a whole number from 10 to 100000 for --steps, received "9"/],
+  ['find-lr --learning-rate 0.1', /unknown option '--learning-rate'/],
+  ['find-lr --momentum 0.9', /Expected --optimizer sgd with --momentum/],
+  ['find-lr extra', /too many arguments for 'find-lr'/],
   ['download cifar', /Expected one of mnist, .* for the data set, received "cifar"/],
   ['download --mirror ftp://example.org/', /--mirror, received "ftp:\/\/example.org\/"/],
   ['download --mirror http://', /--mirror, received "http:\/\/"/],
@@ -62,7 +71,7 @@ describe('wrong usage', () => {
     const result = await runCli(line.split(' '), { cwd });
     const told = errorLines(result);
     expect(told).toEqual([expect.stringMatching(says)]);
-    expect(told[0]).toMatch(/^mnist-train: .* See mnist-train (?:\w+ )?--help\.$/);
+    expect(told[0]).toMatch(/^mnist-train: .* See mnist-train (?:[\w-]+ )?--help\.$/);
     expect(result.stdout).toBe('');
     expect(result.status).toBe(2);
   });
@@ -83,7 +92,17 @@ describe('help and version', () => {
   it('explains every command, with examples and defaults', async () => {
     const help = await runCli(['--help'], { cwd });
     expect(help.status).toBe(0);
-    for (const word of ['train', 'download', 'evaluate', 'predict', 'bench', 'info', 'Examples:', 'Exit status:']) {
+    for (const word of [
+      'train',
+      'find-lr',
+      'download',
+      'evaluate',
+      'predict',
+      'bench',
+      'info',
+      'Examples:',
+      'Exit status:',
+    ]) {
       expect(help.stdout).toContain(word);
     }
     const train = await runCli(['train', '--help'], { cwd });

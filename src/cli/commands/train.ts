@@ -5,7 +5,7 @@ import type { Context, Run } from '../context.js';
 import { loadForCommand } from '../dataset.js';
 import { chooseBackend, engineOf, engineText } from '../engine.js';
 import { checkOutputFile, shellWord } from '../files.js';
-import { DEFAULTS, OPTIMIZERS, SCHEDULES } from '../model.js';
+import { DEFAULTS, OPTIMIZERS } from '../model.js';
 import {
   addDataOptions,
   addEngineOptions,
@@ -13,6 +13,7 @@ import {
   type DataOptions,
   type EngineOptions,
 } from '../options.js';
+import { SCHEDULES, SCHEDULES_EXPLAINED, scheduleText } from '../schedules.js';
 import { planTraining, type TrainingOptions, type TrainingPlan } from '../training-plan.js';
 import { count, duration, loss, percent, plural } from '../ui/format.js';
 import { networkText } from '../ui/network.js';
@@ -64,9 +65,14 @@ export function trainCommand(run: Run): Command {
       number('--learning-rate', 'above 0', (value) => value > 0),
     )
     .addOption(
-      new Option('--schedule <name>', 'one-cycle: the learning rate rises, then falls to zero; or constant')
+      new Option('--schedule <name>', SCHEDULES_EXPLAINED)
         .default(DEFAULTS.schedule)
         .argParser(choice('--schedule', SCHEDULES)),
+    )
+    .option(
+      '--warmup <n>',
+      'steps over which the learning rate of --schedule cosine first rises from zero (default: 0)',
+      integer('--warmup', 0, 1_000_000_000),
     )
     .option(
       '--momentum <x>',
@@ -166,7 +172,7 @@ function announce({ output }: Context, options: TrainOptions, { plan, model, bac
     ...engine,
   });
   output.say(`Training ${network} (${count(parameters)} parameters) on ${dataset}, ${plural(train.count, 'image')}`);
-  const rate = `${schedule === 'one-cycle' ? 'one-cycle up to' : 'learning rate'} ${learningRate}`;
+  const rate = scheduleText(schedule, learningRate);
   const by = recipe ? `recipe ${recipe}: ` : '';
   output.say(`${engineText(engine)}; ${by}${optimizer}, ${rate}, batch ${batchSize}, seed ${seed}`);
 }

@@ -9,6 +9,12 @@ export const count = (value: number): string => Math.round(value).toLocaleString
 /** A loss, or NaN as it is. */
 export const loss = (value: number): string => value.toFixed(4);
 
+/** A learning rate, short enough to type: 0.0048, 1e-6. */
+export function rate(value: number): string {
+  const short = Number(value.toPrecision(2));
+  return short >= 1e-4 && short < 1e4 ? String(short) : short.toExponential().replace('e+', 'e');
+}
+
 /** Seconds with a fitting unit: "41.2 µs", "3.10 ms", "1.52 s", "2:05 min", "1:02:05 h". */
 export function duration(seconds: number): string {
   if (!Number.isFinite(seconds)) return '-';
