@@ -3,7 +3,7 @@ import type { EpochResult } from '../epoch-result.js';
 import { checkInteger, checkNumber, expected } from '../errors.js';
 import type { Loss } from '../losses/loss.js';
 import { checkBoolean, checkCallback, checkOptions, checkSignal, type OptionNames } from '../options.js';
-import { type LabelledSamples, readSamples } from './samples.js';
+import { checkAlike, type LabelledSamples, readSamples } from './samples.js';
 import type { Stack } from './stack.js';
 
 export interface FitProgress {
@@ -89,6 +89,7 @@ export function planFit(stack: Stack, loss: Loss, data: LabelledSamples, options
     validationStart = trainCount;
   } else if (checked.validationData !== undefined) {
     validation = readSamples(checked.validationData, stack, loss, 'validationData');
+    checkAlike(samples, validation);
   }
   const rows = Math.min(batchSize, trainCount);
   return {

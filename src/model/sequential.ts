@@ -17,7 +17,7 @@ import { EVALUATION_BATCH_SIZE, evaluate, indices } from './evaluate.js';
 import { type Training, trainModel } from './fit.js';
 import type { FitOptions } from './fit-plan.js';
 import type { History } from './history.js';
-import { lowerModel } from './lower.js';
+import { type Capacities, lowerModel } from './lower.js';
 import { type LabelledSamples, type PredictInputs, readInputs, readSamples } from './samples.js';
 import {
   checkModelFields,
@@ -64,7 +64,7 @@ export interface EvaluateOptions {
 export interface Evaluation {
   /** The mean over the samples. */
   loss: number;
-  /** Only with losses on classes. */
+  /** Only with losses that count correct answers: categoricalCrossentropy and binaryCrossentropy. */
   accuracy?: number;
   count: number;
 }
@@ -122,7 +122,7 @@ export class Sequential {
     this.#engine = new Engine(
       new Map(parts.stack.parameters.map(({ name }, index) => [name, parts.weights[index]])),
       parts.engineOptions,
-      (capacities) => this.#stackProgram(capacities.train, capacities.evaluate, capacities.infer),
+      (capacities) => this.#stackProgram(capacities),
     );
   }
 
@@ -332,7 +332,8 @@ export class Sequential {
 
   /** The operations that this model is lowered to, for listings; training and evaluation only when compiled. */
   program({ batchSize = 32 }: { batchSize?: number } = {}): Program {
-    return this.#stackProgram(checkInteger(batchSize, 'batchSize', 1), EVALUATION_BATCH_SIZE, INFER_CAPACITY);
+    const train = checkInteger(batchSize, 'batchSize', 1);
+    return this.#stackProgram({ train, evaluate: EVALUATION_BATCH_SIZE, infer: INFER_CAPACITY });
   }
 
   /**
@@ -370,8 +371,8 @@ export class Sequential {
     this.dispose();
   }
 
-  #stackProgram(train: number, evaluate: number, infer: number): Program {
-    return lowerModel(this.#stack, this.#training, { train, evaluate, infer }, this.seed);
+  #stackProgram(capacities: Capacities): Program {
+    return lowerModel(this.#stack, this.#training, capacities, this.seed);
   }
 
   #compiled(method: string): Training {

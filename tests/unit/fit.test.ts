@@ -317,7 +317,7 @@ describe('divergence', () => {
         const progress = { steps: 1, samples: 1, lossSum: Number.NaN, correct: 0 };
         options?.onProgress?.(progress);
         seen.push(options?.signal?.aborted);
-        return { ...progress, metrics: Float64Array.of(Number.NaN, 0), aborted: true };
+        return { ...progress, metrics: Float64Array.of(Number.NaN, 0), aborted: true, diverged: true };
       };
     });
     const progress: FitProgress[] = [];
@@ -415,6 +415,7 @@ it('frees its copies of the data, whichever way it ends', async () => {
       bound++;
       return {
         count: copy.count,
+        hasClasses: copy.hasClasses,
         dispose: () => {
           bound--;
           copy.dispose();
