@@ -363,7 +363,7 @@ describe('wrong data', () => {
     ],
     ['a label below', { ...good, targets: Int32Array.of(0, -1, 0, 0) }, /data\.targets\[1\], received -1/, 'ERR_DATA'],
     ['half a label', { ...good, targets: [0, 1, 0.5, 0] }, /data\.targets\[2\], received 0\.5/, 'ERR_DATA'],
-    ['one-hot rows', { ...good, targets: new Float32Array(12) }, /One-hot rows are not taken/, 'ERR_ARGUMENT'],
+    ['rows of nothing', { ...good, targets: new Float32Array(12) }, /sum to 1 for row 0 of data\.targets/, 'ERR_DATA'],
     [
       'NaN',
       { ...good, inputs: floats.with(6, Number.NaN) },
