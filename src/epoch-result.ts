@@ -4,7 +4,7 @@ export interface EpochResult {
   epoch: number;
   /** The mean over the epoch's samples, each taken with the weights of its own step. */
   loss: number;
-  /** The part of the samples that were classified rightly, likewise; only with losses on classes. */
+  /** The part of the samples that were classified rightly, likewise; only with losses that count correct answers. */
   accuracy?: number;
   /** On the validation samples, with the weights at the epoch's end. */
   validationLoss?: number;

@@ -23,8 +23,11 @@ export { type MaxPooling2dOptions, maxPooling2d } from './layers/max-pooling-2d.
 export { type ResidualOptions, residual } from './layers/residual.js';
 export { softmax } from './layers/softmax.js';
 export type { Padding, PairOption } from './layers/windows.js';
+export { type BinaryCrossentropyOptions, binaryCrossentropy } from './losses/binary-crossentropy.js';
 export { type CategoricalCrossentropyOptions, categoricalCrossentropy } from './losses/categorical-crossentropy.js';
-export type { Loss } from './losses/loss.js';
+export { type HuberOptions, huber } from './losses/huber.js';
+export type { Loss, LossActivation, TargetKind } from './losses/loss.js';
+export { meanAbsoluteError } from './losses/mean-absolute-error.js';
 export { meanSquaredError } from './losses/mean-squared-error.js';
 export type { LossName } from './losses/resolve.js';
 export type { Average, ClassScores } from './metrics/class-counts.js';

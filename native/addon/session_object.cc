@@ -177,20 +177,21 @@ Napi::Value SessionObject::write(const Napi::CallbackInfo& info) {
   return env.Undefined();
 }
 
-// begin(section: 0 | 1, data: Data | null, order: Uint32Array, batchSize: number, scalars: Float32Array): number of
-// steps
+// begin(section: 0 | 1, data: Data | null, order: Uint32Array, batchSize: number, scalars: Float32Array,
+// firstIndex: number): number of steps
 Napi::Value SessionObject::begin(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   if (!usable(env)) return env.Undefined();
   if (run_) return throw_error(env, "A run is in flight.");
-  size_t section = 0;
+  size_t section = 0, first_index = 0;
   View<uint32_t> order;
   View<float> scalars;
   std::unique_ptr<Run> run(new (std::nothrow) Run());
   if (!run) return throw_error(env, "There is not enough memory for the run.");
   if (!whole_number(info[0], kTrainSection, kEvaluateSection, &section) || !view_of(info[2], &order) ||
-      !whole_number(info[3], 1, 1 << 30, &run->batch_size) || !view_of(info[4], &scalars)) {
-    return throw_type_error(env, "Expected a section, data, an order, a batch size and scalars.");
+      !whole_number(info[3], 1, 1 << 30, &run->batch_size) || !view_of(info[4], &scalars) ||
+      !whole_number(info[5], 0, 4294967295.0, &first_index)) {
+    return throw_type_error(env, "Expected a section, data, an order, a batch size, scalars and a first index.");
   }
   if (!info[1].IsNull()) {
     const DataObject* data = DataObject::from(info[1]);
@@ -198,6 +199,7 @@ Napi::Value SessionObject::begin(const Napi::CallbackInfo& info) {
     run->data = data->data();
   }
   run->section = static_cast<SectionId>(section);
+  run->first_index = static_cast<uint32_t>(first_index);
   run->order.assign(order.data, order.data + order.length);
   run->scalars.assign(scalars.data, scalars.data + scalars.length);
   run->steps = (order.length + run->batch_size - 1) / run->batch_size;

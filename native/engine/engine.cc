@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include <chrono>
+#include <cmath>
 #include <new>
 #include <utility>
 
@@ -191,25 +192,31 @@ struct Engine::Advance {
   bool together;
   bool lists;        // the samples are lists
   size_t last_meet;  // the op of the section before which its last barrier is; none: the barrier is at the end
+  bool ends_when_diverged;
   size_t first, last;
-  Clock::time_point begin;  // when all members were there, and
-  size_t parks;             // how often somebody had parked until then: waking the team is not contention
-  bool stop[2];             // behind the even and the odd steps
+  Clock::time_point begin;        // when all members were there, and
+  size_t parks;                   // how often somebody had parked until then: waking the team is not contention
+  bool stop[2];                   // behind the even and the odd steps
+  std::atomic<bool> diverged[2];  // likewise: in the step, a row's loss was not finite
 };
 
 void Engine::advance(Run* run, double milliseconds) {
-  if (run->next_step == run->steps || run->cancelled.load(std::memory_order_relaxed)) return;
+  if (run->next_step == run->steps || run->diverged || run->cancelled.load(std::memory_order_relaxed)) return;
   const auto duration =
       std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double, std::milli>(milliseconds));
   {
     const Published parameters(this);
-    Advance advance = {this, run, parameters, Clock::now() + duration, false, false, 0, 0, 0, {}, 0, {false, false}};
+    Advance advance = {
+        this, run, parameters,     Clock::now() + duration, false, false, 0, run->section == kTrainSection, 0, 0,
+        {},   0,   {false, false}, {{false}, {false}}};
     advance.together = team_->members() > 1 && contention_.alone_left == 0;
     advance.lists = run->data && holds_lists(run->data->view.sparse);
     const std::vector<Op>& ops = program_.sections[run->section].ops;
     advance.last_meet = ops.size();
     for (size_t i = 0; i < ops.size(); i++) {
       if (!ops[i].absorbed && ops[i].barrier_before[advance.lists]) advance.last_meet = i;
+      // What is asked at the last barrier must be known there.
+      if (ops[i].kind->reports && advance.ends_when_diverged) advance.last_meet = ops.size();
     }
     advance.first = advance.last = run->next_step;
     if (advance.together) {
@@ -218,6 +225,7 @@ void Engine::advance(Run* run, double milliseconds) {
       advance_member(0, &advance);
     }
     report_step(run, advance.last);
+    run->diverged = advance.diverged[advance.last & 1].load(std::memory_order_relaxed);
     const double seconds = std::chrono::duration<double>(Clock::now() - advance.begin).count();
     watch_contention(advance.together, team_->barrier.parks() - advance.parks, run->next_step - advance.first, seconds);
   }
@@ -262,10 +270,24 @@ void Engine::report_step(Run* run, size_t step) {
   run->next_step = step + 1;
 }
 
-// At the last barrier of a step, member 0 says before it whether to stop behind this step, and sums behind it what the
-// step before reported. What is passed across it alternates between places, since members may be a step apart.
-void Engine::meet(size_t member, size_t step, Advance* advance) {
+// Whether the losses of a member's rows are finite: then so is their sum, as they are sums of float32 numbers.
+bool Engine::all_finite(const Run& run, size_t step, Slice slice) const {
+  const Range rows = share(run.samples_until(step + 1) - run.samples_until(step), 1, slice);
+  const std::vector<RowMetrics>& reported = row_metrics_[step % kMetricSlots];
+  bool finite = true;
+  for (size_t row = rows.begin; row < rows.end; row++) finite = finite && std::isfinite(reported[row].loss);
+  return finite;
+}
+
+// At the last barrier of a step, every member says before it whether its rows diverged and member 0 whether to stop
+// behind this step, and sums behind it what the step before reported. What is passed across it alternates between
+// places, since members may be a step apart.
+void Engine::meet(size_t step, Slice slice, Advance* advance) {
   Run& run = *advance->run;
+  const size_t member = slice.part;
+  if (advance->ends_when_diverged && !all_finite(run, step, slice)) {
+    advance->diverged[step & 1].store(true, std::memory_order_relaxed);
+  }
   if (member == 0) {
     const bool cancelled = run.cancelled.load(std::memory_order_relaxed);
     advance->stop[step & 1] = step + 1 == run.steps || cancelled || Clock::now() >= advance->deadline;
@@ -289,6 +311,7 @@ void Engine::advance_member(size_t member, void* argument) {
   for (size_t region = 0; region < kRegionCount; region++) context.regions[region] = engine.regions_[region].data();
   if (run.section == kEvaluateSection) context.regions[kParameters] = advance.parameters.data();
   context.data = run.data ? &run.data->view : nullptr;
+  context.first_index = run.first_index;
   float* scratch = reinterpret_cast<float*>(engine.scratch_.data()) + member * engine.scratch_stride_;
   const Slice slice = {member, advance.together ? engine.team_->members() : 1, scratch};
 
@@ -311,14 +334,14 @@ void Engine::advance_member(size_t member, void* argument) {
       const Op& op = section.ops[i];
       if (op.absorbed) continue;
       if (i == advance.last_meet) {
-        engine.meet(member, step, &advance);
+        engine.meet(step, slice, &advance);
       } else if (barrier && op.barrier_before[advance.lists]) {
         barrier->wait();
       }
       op.kind->run(context, op, slice);
     }
-    if (advance.last_meet == section.ops.size()) engine.meet(member, step, &advance);
-    if (!advance.stop[step & 1]) continue;
+    if (advance.last_meet == section.ops.size()) engine.meet(step, slice, &advance);
+    if (!advance.stop[step & 1] && !advance.diverged[step & 1].load(std::memory_order_relaxed)) continue;
     if (member == 0) advance.last = step;
     return;
   }

@@ -26,7 +26,9 @@ struct Run {
   std::vector<float> scalars;  // a row per step
   size_t steps = 0;
   size_t next_step = 0;
+  uint32_t first_index = 0;     // see StepContext
   std::vector<double> metrics;  // loss and correct answers per step
+  bool diverged = false;        // a training step's loss was not finite: there are no more steps
   std::atomic<bool> cancelled{false};
 
   size_t samples_until(size_t step) const {
@@ -57,8 +59,8 @@ class Engine {
 
   // What a run lacks, or null when it can be advanced.
   const char* check(const Run& run) const;
-  // Runs steps for about so many milliseconds, at least one, and publishes the parameters after training. The calling
-  // thread is the team's first member; one call at a time.
+  // Runs steps for about so many milliseconds, at least one, and publishes the parameters after training. None follows
+  // a training step whose summed loss is not finite. The calling thread is the team's first member; one call at a time.
   void advance(Run* run, double milliseconds);
 
   // Runs the infer section over `rows` samples of pixels or floats (one of them is null). On the team, or alone on the
@@ -87,7 +89,8 @@ class Engine {
   static void advance_member(size_t member, void* argument);
   static void infer_member(size_t member, void* argument);
   void infer_in_lane(Inference* inference, Lane* lane);
-  void meet(size_t member, size_t step, Advance* advance);
+  void meet(size_t step, Slice slice, Advance* advance);
+  bool all_finite(const Run& run, size_t step, Slice slice) const;
   void report_step(Run* run, size_t step);
   void watch_contention(bool together, size_t parks, size_t steps, double seconds);
   bool open_list_rooms();

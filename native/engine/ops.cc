@@ -185,22 +185,6 @@ void run_softmax_cross_entropy(const StepContext& c, const Op& op, Slice slice) 
       slice);
 }
 
-// meanSquaredError: predictions, targets -> dPredictions?
-
-const char* check_mean_squared_error(const Program& program, const Op& op) {
-  const Buffer& predictions = buffer_of(program, op, 0);
-  if (!is_batch(predictions, predictions.columns)) return "predictions must be batched float32";
-  if (!same_shape(predictions, buffer_of(program, op, 1))) return "shape of the targets";
-  if (!absent(op, 2) && !same_shape(predictions, buffer_of(program, op, 2))) return "shape of dPredictions";
-  return nullptr;
-}
-
-void run_mean_squared_error(const StepContext& c, const Op& op, Slice slice) {
-  c.kernels->mean_squared_error({c.pointer<float>(op.buffers[0]), c.pointer<float>(op.buffers[1]),
-                                 c.pointer<float>(op.buffers[2]), c.metrics, c.rows, c.buffer(op.buffers[0]).columns},
-                                slice);
-}
-
 // sgd: parameter, gradient, velocity?; learningRate (scalar), momentum, nesterov, weightDecay
 
 const char* check_sgd(const Program& program, const Op& op) {
@@ -352,8 +336,7 @@ const OpKind kKinds[] = {
     {"softmax", "rw", check_softmax, run_softmax, nullptr, false, -1, accesses_by_rows},
     {"softmaxBackward", "rrw", check_three_alike, run_softmax_backward, nullptr, false, -1, accesses_by_rows},
     {"softmaxCrossEntropy", "rrWv", check_softmax_cross_entropy, run_softmax_cross_entropy, nullptr, true, -1,
-     accesses_by_rows},
-    {"meanSquaredError", "rrW", check_mean_squared_error, run_mean_squared_error, nullptr, true, -1, accesses_by_rows},
+     accesses_by_rows, false, true},
     {"sgd", "urUvvvv", check_sgd, run_sgd, nullptr, false, -1, accesses_update},
     {"adam", "uruuvvvvvv", check_adam, run_adam, nullptr, false, -1, accesses_update},
 };
@@ -365,7 +348,7 @@ const OpGroup kMatrixOps = {kKinds, sizeof(kKinds) / sizeof(kKinds[0])};
 namespace {
 
 const OpGroup* const kGroups[] = {&kMatrixOps,    &kElementwiseOps, &kConvolutionOps, &kPoolingOps,
-                                  &kBatchNormOps, &kWeightOps,      &kAugmentOps};
+                                  &kBatchNormOps, &kWeightOps,      &kAugmentOps,     &kLossOps};
 
 }  // namespace
 

@@ -27,6 +27,7 @@ struct StepContext {
   char* regions[kRegionCount];
   const DataView* data;
   const uint32_t* order;  // of this step; null where there are no data
+  uint32_t first_index;   // added to a sample's index where random numbers are drawn by it
   const float* scalars;   // of this step
   size_t rows;
   RowMetrics* metrics;
@@ -88,6 +89,8 @@ struct OpKind {
   void (*accesses)(const Program& program, const Section& section, const Op& op, Team team, std::vector<Access>* list);
   // Whether the op divides batches by parts, so that every other op had better do so with the same buffers.
   bool by_parts = false;
+  // Whether it reports the metrics of the step's rows, each member those of its share of the rows.
+  bool reports = false;
 };
 
 // Ops of one subject, a file each.
@@ -102,6 +105,7 @@ extern const OpGroup kPoolingOps;      // ops_pooling.cc
 extern const OpGroup kBatchNormOps;    // ops_batch_norm.cc
 extern const OpGroup kWeightOps;       // ops_weights.cc
 extern const OpGroup kAugmentOps;      // ops_augment.cc
+extern const OpGroup kLossOps;         // ops_losses.cc
 
 // All of them; `index` counts through the groups.
 size_t op_kind_count();

@@ -74,6 +74,7 @@ void run_augment(const StepContext& c, const Op& op, Slice slice) {
   args.input = c.pointer<float>(op.buffers[0]);
   args.output = c.pointer<float>(op.buffers[1]);
   args.order = c.order;
+  args.first_index = c.first_index;
   args.rows = c.rows;
   args.height = size_value(op, kHeight);
   args.width = size_value(op, kWidth);

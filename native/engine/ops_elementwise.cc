@@ -31,7 +31,7 @@ void run_dropout(const StepContext& c, const Op& op, Slice slice) {
       {c.pointer<float>(op.buffers[0]), c.pointer<float>(op.buffers[1]), c.order, c.rows, input.columns,
        static_cast<uint32_t>(round(op.values[0] * kRateUnit)), static_cast<float>(1.0 / (1.0 - op.values[0])),
        static_cast<uint32_t>(op.values[1]), static_cast<uint32_t>(op.values[2]), kDropoutPurpose + kLayerUnit * layer,
-       epoch_of(c.scalars[static_cast<size_t>(op.values[4])]), input.by_parts},
+       epoch_of(c.scalars[static_cast<size_t>(op.values[4])]), input.by_parts, c.first_index},
       slice);
 }
 

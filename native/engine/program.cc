@@ -94,9 +94,11 @@ bool check_access(Reader& reader, const Program& program, int index, SectionId s
     return reader.fail("an op reaches into another section");
   }
   // Evaluation and inference read parameters that other threads may be reading too.
-  if (persistent && section != kTrainSection && (writes || buffer.region == kSlots)) {
-    return reader.fail("only training may change parameters or see slots");
+  if (persistent && section != kTrainSection && writes) {
+    return reader.fail("only training may change parameters and slots");
   }
+  // Inference goes on beside training, and slots have no copy that was published.
+  if (buffer.region == kSlots && section == kInferSection) return reader.fail("inference must not see slots");
   if (buffer.batched && buffer.rows != program.sections[section].capacity) {
     return reader.fail("a batched buffer does not have the section's capacity");
   }

@@ -302,7 +302,8 @@ void augment(const AugmentArgs& args, Slice slice) {
   for (size_t row = rows.begin; row < rows.end; row++) {
     const size_t begin = row * args.height * args.width * args.channels;
     float* output = args.output + begin;
-    const PhiloxStream stream = {args.order[row], args.purpose, args.epoch, args.seed_low, args.seed_high};
+    const PhiloxStream stream = {args.order[row] + args.first_index, args.purpose, args.epoch, args.seed_low,
+                                 args.seed_high};
     for (size_t word = 0; word < words; word += kPhiloxWords) random_numbers(stream, word, numbers + word);
     if (warped) image.fill(args.input + begin);
     if (elastic) {

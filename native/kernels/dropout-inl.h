@@ -17,7 +17,8 @@ void dropout(const DropoutArgs& args, Slice slice) {
   for (size_t row = block.rows.begin; row < block.rows.end; row++) {
     const float* input = args.input + row * args.columns;
     float* output = args.output + row * args.columns;
-    const PhiloxStream stream = {args.order[row], args.purpose, args.epoch, args.seed_low, args.seed_high};
+    const PhiloxStream stream = {args.order[row] + args.first_index, args.purpose, args.epoch, args.seed_low,
+                                 args.seed_high};
     for (size_t column = block.columns.begin; column < block.columns.end; column += kPhiloxWords) {
       random_numbers(stream, column, numbers);
       const size_t width = smaller(kPhiloxWords, block.columns.end - column);

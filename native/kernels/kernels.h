@@ -198,12 +198,36 @@ struct SoftmaxCrossEntropyArgs {
   double label_smoothing;
 };
 
-struct MeanSquaredErrorArgs {
+// Targets are class indices or rows of shares; the other is null. weights[classes] may be null, for 1 throughout.
+// `scratch` of the slice holds cross_entropy_scratch_floats().
+struct CrossEntropyArgs {
+  const float* logits;
+  const int32_t* classes_of_rows;
+  const float* shares;
+  const float* weights;
+  float* d_logits;
+  RowMetrics* metrics;
+  size_t rows, classes;
+  double label_smoothing;
+};
+
+struct BinaryCrossEntropyArgs {
+  const float* logits;
+  const float* targets;
+  float* d_logits;
+  RowMetrics* metrics;
+  size_t rows, columns;
+  double label_smoothing;
+};
+
+// Of losses of predictions and targets element by element.
+struct RegressionArgs {
   const float* predictions;
   const float* targets;
   float* d_predictions;
   RowMetrics* metrics;
   size_t rows, columns;
+  float delta;  // of huber
 };
 
 // output[row] = bytes[order[row]] / 255, or a copy of floats[order[row]], or the same of sparse samples; order may be
@@ -305,8 +329,8 @@ struct AveragePool2dBackwardArgs {
   size_t rows;
 };
 
-// Row i is sample order[i] of the data. An element is kept where the upper 24 bits of its random word are at least
-// `threshold`. output may be input.
+// Row i is sample order[i] of the data, and draws as sample order[i] + first_index (modulo 2^32). An element is kept
+// where the upper 24 bits of its random word are at least `threshold`. output may be input.
 struct DropoutArgs {
   const float* input;
   float* output;
@@ -316,6 +340,7 @@ struct DropoutArgs {
   float scale;
   uint32_t seed_low, seed_high, purpose, epoch;
   bool by_parts;
+  uint32_t first_index;
 };
 
 // output may be a or b.
@@ -409,8 +434,8 @@ struct MaxNormArgs {
   float max_value;
 };
 
-// Images [height, width, channels]; row i is sample order[i] of the data. output is not input. The fields are those of
-// AugmentOp in src/program/ops.ts, in range.
+// Images [height, width, channels]; row i draws as sample order[i] + first_index. output is not input. The fields are
+// those of AugmentOp in src/program/ops.ts, in range.
 struct AugmentArgs {
   const float* input;
   float* output;
@@ -423,6 +448,7 @@ struct AugmentArgs {
   uint32_t erase_threshold;  // of a word's upper 24 bits, at most 2^24
   size_t erase_size;
   uint32_t seed_low, seed_high, purpose, epoch;
+  uint32_t first_index;
 };
 
 struct KernelTable {
@@ -435,7 +461,11 @@ struct KernelTable {
   void (*softmax)(const SoftmaxArgs&, Slice);
   void (*softmax_backward)(const SoftmaxBackwardArgs&, Slice);
   void (*softmax_cross_entropy)(const SoftmaxCrossEntropyArgs&, Slice);
-  void (*mean_squared_error)(const MeanSquaredErrorArgs&, Slice);
+  void (*cross_entropy)(const CrossEntropyArgs&, Slice);
+  void (*binary_cross_entropy)(const BinaryCrossEntropyArgs&, Slice);
+  void (*mean_squared_error)(const RegressionArgs&, Slice);
+  void (*mean_absolute_error)(const RegressionArgs&, Slice);
+  void (*huber)(const RegressionArgs&, Slice);
   void (*sgd)(const SgdArgs&, Slice);
   void (*adam)(const AdamArgs&, Slice);
   void (*gather)(const GatherArgs&, Slice);
@@ -470,6 +500,9 @@ constexpr size_t scratch_floats(size_t depth) { return (depth < kPanelDepth ? de
 // the widest vector more.
 constexpr size_t kMostLanes = 16;
 constexpr size_t batch_norm_scratch_floats(size_t channels) { return 5 * (channels + kMostLanes); }
+
+// And for cross-entropy with weights or shares: the exponentials and the weighted shares of a row.
+constexpr size_t cross_entropy_scratch_floats(size_t classes) { return 2 * classes; }
 
 }  // namespace mnist_train
 

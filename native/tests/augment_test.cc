@@ -115,7 +115,7 @@ void check_augment(const KernelTable& kernels, AugmentArgs args, const char* wha
   args.order = order.data();
   std::vector<float> wanted = output_of(args.rows * size);
   for (size_t i = 0; i < args.rows; i++) {
-    const Reference reference(args, x.data() + i * size, order[i]);
+    const Reference reference(args, x.data() + i * size, order[i] + args.first_index);
     for (size_t e = 0; e < size; e++) {
       const size_t place = e / args.channels;
       wanted[i * size + e] = reference.at(place / args.width, place % args.width, e % args.channels);
@@ -150,6 +150,7 @@ void test_augment(const KernelTable& kernels) {
     args.seed_high = 0x1fffff;
     args.purpose = 5;
     args.epoch = 17;
+    args.first_index = 0xf0000001u;
     check_augment(kernels, args, "copy");
     args.shift = 8;
     check_augment(kernels, args, "shift");

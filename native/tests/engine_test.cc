@@ -8,6 +8,7 @@
 #endif
 
 #include <atomic>
+#include <cmath>
 #include <thread>
 
 #include "../targets/dispatch.h"
@@ -139,6 +140,31 @@ void test_cancel() {
   CHECK(run.next_step == 1 && run.metrics.size() == 2);
 }
 
+// An endless learning rate spoils the weights in one step, and the loss of the next is no number: that step is the
+// last.
+void test_divergence() {
+  for (const size_t threads : {size_t{1}, size_t{2}, size_t{3}, size_t{8}}) {
+    for (const size_t spoiled : {size_t{0}, size_t{1}, size_t{5}, size_t{11}}) {
+      for (const double milliseconds : {1e5, 0.0}) {
+        Engine engine;
+        if (!open(&engine, threads)) return;
+        Run run;
+        fill(&run, 1);
+        run.scalars[spoiled] = INFINITY;
+        while (run.next_step < run.steps && !run.diverged) engine.advance(&run, milliseconds);
+        const std::string name = std::to_string(threads) + " threads, step " + std::to_string(spoiled);
+        CHECK_MESSAGE(run.diverged && run.next_step == spoiled + 2, name);
+        CHECK_MESSAGE(run.metrics.size() == 2 * run.next_step, name);
+        for (size_t step = 0; step < run.next_step; step++) {
+          CHECK_MESSAGE(std::isfinite(run.metrics[2 * step]) == (step <= spoiled), name);
+        }
+        engine.advance(&run, milliseconds);
+        CHECK_MESSAGE(run.next_step == spoiled + 2, name);
+      }
+    }
+  }
+}
+
 void test_checks() {
   Engine engine;
   if (!open(&engine, 1)) return;
@@ -244,6 +270,7 @@ int main() {
   }
   test_threads_and_pieces();
   test_cancel();
+  test_divergence();
   test_checks();
   test_infer_while_training();
   test_inference_in_chunks();

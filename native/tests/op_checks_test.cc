@@ -70,13 +70,21 @@ const std::vector<Case>& cases() {
        {images(72), fixed(18, 5), images(5), winners(5), fixed(36, 5), fixed(2, 5), images(72)},
        some_and({1}),
        11},
+      {"softmaxCrossEntropy", {images(72), winners(1), images(72)}, {0.1}, 0},
+      {"crossEntropy", {images(72), winners(1), fixed(1, 72), images(72)}, {0.1}, 1},
+      {"crossEntropy", {images(72), images(72), fixed(1, 72), images(72)}, {0.1}, 1},
+      {"binaryCrossEntropy", {images(72), images(72), images(72)}, {0.1}, 1},
+      {"meanSquaredError", {images(72), images(72), images(72)}, {}, 0},
+      {"meanAbsoluteError", {images(72), images(72), images(72)}, {}, 0},
+      {"huber", {images(72), images(72), images(72)}, {0.5}, 0},
       {"augment", {images(72), images(72)}, {4, 6, 3, 2, 30, 0.2, 0.3, 0.1, 2.5, 3, 0.5, 2, 5, 6, 0}, 4},
   };
   return list;
 }
 
-// A train section of these ops, whose words are given; one scalar.
-std::vector<double> train_program(const std::vector<Spec>& buffers, const std::vector<std::vector<double>>& ops) {
+// A section of these ops, whose words are given, with its id, input and output; one scalar.
+std::vector<double> section_program(const std::vector<double>& section, const std::vector<Spec>& buffers,
+                                    const std::vector<std::vector<double>>& ops) {
   std::vector<double> offsets, sizes(5, 0);
   for (const Spec& b : buffers) {
     double& size = sizes[static_cast<size_t>(b.region)];
@@ -90,9 +98,13 @@ std::vector<double> train_program(const std::vector<Spec>& buffers, const std::v
     const Spec& b = buffers[i];
     words.insert(words.end(), {b.region, b.type, offsets[i], b.rows, b.columns, b.batched, 0});
   }
-  words.insert(words.end(), {1, 0, kCapacity, -1, -1, static_cast<double>(ops.size())});
+  words.insert(words.end(), {1, section[0], kCapacity, section[1], section[2], static_cast<double>(ops.size())});
   for (const auto& op : ops) words.insert(words.end(), op.begin(), op.end());
   return words;
+}
+
+std::vector<double> train_program(const std::vector<Spec>& buffers, const std::vector<std::vector<double>>& ops) {
+  return section_program({0, -1, -1}, buffers, ops);
 }
 
 // Buffers and values in the order of the op's fields: buffers first, as these ops all have them.
@@ -183,6 +195,38 @@ void test_augment_ranges() {
   CHECK(!parses(train_program(in_place.buffers, {op})));
 }
 
+void test_huber_delta() {
+  const auto taken = [](double delta) {
+    Case c = {"huber", {images(72), images(72), images(72)}, {delta}, 0};
+    return parses(words_of(c));
+  };
+  CHECK(taken(1e-30) && taken(1) && taken(1e30));
+  for (const double delta : {0.0, -1.0, 1e-50, 1e50, static_cast<double>(NAN), static_cast<double>(INFINITY)}) {
+    CHECK_MESSAGE(!taken(delta), std::to_string(delta));
+  }
+}
+
+// Evaluation may read slots, which hold a loss's weights of classes; it changes none, and inference sees none.
+void test_slots_outside_training() {
+  const auto in = [](Spec b, double region) {
+    b.region = region;
+    return b;
+  };
+  const std::vector<double> loss = {code("crossEntropy"), 0, 1, 2, -1, 0};
+  const std::vector<Spec> evaluated = {in(images(5), 3), in(winners(1), 3), in(fixed(1, 5), 1)};
+  std::string error;
+  CHECK_MESSAGE(parses(section_program({1, -1, -1}, evaluated, {loss}), &error), error);
+  CHECK(!parses(section_program({1, -1, -1}, {in(fixed(5, 40), 1)}, {{code("maxNorm"), 0, 1.5}}), &error));
+  CHECK_MESSAGE(error.find("only training may change") != std::string::npos, error);
+  const std::vector<double> dense = {code("dense"), 0, 1, -1, 2, 0, 0};
+  const std::vector<Spec> inferred = {in(images(4), 4), in(fixed(4, 5), 0), in(images(5), 4)};
+  CHECK_MESSAGE(parses(section_program({2, 0, 2}, inferred, {dense}), &error), error);
+  std::vector<Spec> slots = inferred;
+  slots[1].region = 1;
+  CHECK(!parses(section_program({2, 0, 2}, slots, {dense}), &error));
+  CHECK_MESSAGE(error.find("must not see slots") != std::string::npos, error);
+}
+
 // Parts in memory that belongs to no section have no known number.
 void test_parts_outside_a_section() {
   Case c = cases()[6];
@@ -240,7 +284,9 @@ void run_once(Program* program) {
   std::vector<uint32_t> order(section.capacity, 7);
   const std::vector<float> scalars(program->scalars, NAN);
   std::vector<float> scratch(program->scratch_floats);
+  std::vector<RowMetrics> metrics(section.capacity);
   StepContext context = {};
+  context.metrics = metrics.data();
   context.program = program;
   context.section = &section;
   context.order = order.data();
@@ -356,6 +402,8 @@ int main() {
   test_wrong_buffers();
   test_wrong_values();
   test_augment_ranges();
+  test_huber_delta();
+  test_slots_outside_training();
   test_parts_outside_a_section();
   test_inference();
   test_windows();

@@ -16,12 +16,13 @@ void check_dropout(const KernelTable& kernels, size_t rows, size_t columns, doub
   std::vector<uint32_t> order(rows);
   for (size_t i = 0; i < rows; i++) order[i] = static_cast<uint32_t>(i * 2654435761u);
   const uint32_t low = 0xfedcba98u, high = 0x1fffff, purpose = 4 + 256 * 3, epoch = 17;
+  const uint32_t first_index = 0xf0000001u;  // added modulo 2^32
   const uint32_t threshold = static_cast<uint32_t>(rate * 16777216.0);
   const float scale = static_cast<float>(1.0 / (1.0 - rate));
   std::vector<float> wanted = output_of(rows * columns);
   for (size_t i = 0; i < rows; i++) {
     for (size_t e = 0; e < columns; e++) {
-      const Words block = philox({{static_cast<uint32_t>(e >> 2), order[i], purpose, epoch}}, low, high);
+      const Words block = philox({{static_cast<uint32_t>(e >> 2), order[i] + first_index, purpose, epoch}}, low, high);
       const bool kept = (block.x[e & 3] >> 8) >= threshold;
       wanted[i * columns + e] = kept ? x[i * columns + e] * scale : 0.0f;
     }
@@ -31,7 +32,8 @@ void check_dropout(const KernelTable& kernels, size_t rows, size_t columns, doub
     if (in_place) std::copy(x.begin(), x.end(), y.begin());
     const float* const input = in_place ? y.data() : x.data();
     run_parts(kernels.dropout,
-              {input, y.data(), order.data(), rows, columns, threshold, scale, low, high, purpose, epoch, by_parts},
+              {input, y.data(), order.data(), rows, columns, threshold, scale, low, high, purpose, epoch, by_parts,
+               first_index},
               parts, 1);
     CHECK_MESSAGE(same_numbers(y, wanted), name_of(kernels, "dropout", rows, columns, by_parts, parts));
   }
@@ -46,8 +48,8 @@ void test_random_words(const KernelTable& kernels) {
   for (size_t j = 0; j < 4; j++) {
     for (const uint32_t above : {0u, 1u}) {
       std::vector<float> y = output_of(4);
-      run_parts(kernels.dropout, {x.data(), y.data(), &order, 1, 4, (words[j] >> 8) + above, 1.0f, 0, 0, 0, 0, false},
-                1, 1);
+      run_parts(kernels.dropout,
+                {x.data(), y.data(), &order, 1, 4, (words[j] >> 8) + above, 1.0f, 0, 0, 0, 0, false, 0}, 1, 1);
       CHECK_MESSAGE(y[j] == (above ? 0.0f : 1.0f), name_of(kernels, "word", j, above, 0, 1));
     }
   }

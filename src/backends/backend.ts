@@ -16,15 +16,22 @@ export interface Samples {
 /** A copy of samples in the backend's own memory: nobody can detach, resize or change it during a run. */
 export interface BoundData {
   readonly count: number;
+  /** True for class indices, false for float targets. */
+  readonly hasClasses: boolean;
   dispose(): void;
 }
 
-/** How a run is cut into steps. */
+/** How a run is cut into steps, and what the host supplies. */
 export interface StepPlan {
   /** Samples per step; the last step takes what is left of the order. At most the section's capacity. */
   batchSize: number;
   /** One row of `program.scalars.length` values per step; empty when the program has no scalars. */
   scalars: Float32Array;
+  /**
+   * What is added (modulo 2^32) to a sample's index in the bound data wherever numbers are drawn by that index, in dropout
+   * and augmentation: so the portions of a stream draw as the whole would. A whole number below 2^32; default 0.
+   */
+  firstIndex?: number;
 }
 
 export interface RunProgress {
@@ -46,8 +53,13 @@ export interface RunOptions {
 export interface RunResult extends RunProgress {
   /** Per step: [summed loss, correct answers], `METRICS_PER_STEP` float64 values each. */
   metrics: Float64Array;
-  /** True when the signal ended the run early. */
+  /** True when the signal ended the run early, and when it diverged. */
   aborted: boolean;
+  /**
+   * True when the last step's summed loss is not finite. That ends a run of the train section at once: its buffers hold
+   * what that step left there. Runs of the evaluate section go on to their end, and this is false.
+   */
+  diverged: boolean;
 }
 
 /** A program opened for running. Not re-entrant: one train or evaluate at a time; infer may run beside them. */

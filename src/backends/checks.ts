@@ -65,6 +65,7 @@ export function checkRunArguments(
   if (!(order instanceof Uint32Array)) throw expected('a Uint32Array of sample indices', 'order', order);
   if (!(plan.scalars instanceof Float32Array)) throw expected('a Float32Array', 'scalars', plan.scalars);
   const batchSize = checkInteger(plan.batchSize, `batchSize of the ${name} section`, 1, section.capacity);
+  checkInteger(plan.firstIndex ?? 0, 'firstIndex', 0, 0xffff_ffff);
   const steps = Math.ceil(order.length / batchSize);
   const perStep = program.scalars.length;
   if (plan.scalars.length !== steps * perStep) {

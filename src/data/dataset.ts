@@ -10,7 +10,8 @@ export interface Dataset extends Samples {
 }
 
 /**
- * Class indices as rows of [count, classes] with a 1 at the class and 0 elsewhere: targets for meanSquaredError.
+ * Class indices as rows of [count, classes] with a 1 at the class and 0 elsewhere: targets for categoricalCrossentropy,
+ * which takes the indices as well, and for losses on numbers.
  * Throws ERR_DATA naming the first label outside 0 .. classes - 1.
  */
 export function oneHot(labels: ArrayLike<number>, classes: number): Float32Array {

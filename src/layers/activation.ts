@@ -40,8 +40,8 @@ export function activationLayer(config: LayerConfig, kind: OutputActivation, neg
       }
       return { outputShape: inputShape, parameters: [] };
     },
-    lower: (builder, { prefix, input, inputShape, needsInputGradient, leaveOutSoftmax }) => {
-      const nothing = kind === 'linear' || (kind === 'softmax' && leaveOutSoftmax);
+    lower: (builder, { prefix, input, inputShape, needsInputGradient, leftToLoss }) => {
+      const nothing = kind === 'linear' || kind === leftToLoss;
       if (nothing) return { output: input, backward: (dOutput) => dOutput };
       const lowered = lowerActivation(builder, { prefix, input, shape: inputShape }, kind, negativeSlope);
       if (needsInputGradient) return lowered;

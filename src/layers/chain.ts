@@ -61,7 +61,7 @@ export function lowerChain(builder: ProgramBuilder, links: readonly Link[], cont
       parameters: context.parameters.slice(first, end),
       gradients: context.gradients.slice(first, end),
       needsInputGradient,
-      leaveOutSoftmax: context.leaveOutSoftmax && place === last,
+      leftToLoss: place === last ? context.leftToLoss : null,
       shared: context.shared,
     });
     lowered.push(each);

@@ -77,8 +77,8 @@ export interface LowerContext {
   gradients: readonly (BufferName | null)[];
   /** False when nothing before this layer can learn. */
   needsInputGradient: boolean;
-  /** True when the loss applies the softmax itself: the layer then leaves its own out. */
-  leaveOutSoftmax: boolean;
+  /** The activation that the loss applies itself: a layer that ends with it leaves its own out. Null for none. */
+  leftToLoss: OutputActivation | null;
   shared: SectionContext;
 }
 

@@ -85,7 +85,7 @@ function lowerResidual(
       prefix: `${prefix}.${inner}`,
       parameters: context.parameters.slice(first, end),
       gradients: context.gradients.slice(first, end),
-      leaveOutSoftmax: false,
+      leftToLoss: null,
     });
   const a = lower(main, '', 0, ofMain);
   const b = lower(shortcut, SHORTCUT, ofMain);

@@ -105,7 +105,7 @@ export function lowerWeighted(
   op: SumsOp,
 ): LoweredLayer {
   const { prefix } = context;
-  const left = activation === 'softmax' && context.leaveOutSoftmax ? 'linear' : activation;
+  const left = activation === context.leftToLoss ? 'linear' : activation;
   if (left === 'gelu' || left === 'softmax') {
     const sums = builder.batched(`${prefix}.sums`, outputShape);
     op.forward(sums, 'linear');

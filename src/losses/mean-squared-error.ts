@@ -1,19 +1,12 @@
 import { checkOptions } from '../options.js';
 import type { Loss } from './loss.js';
+import { regressionLoss } from './regression.js';
 
-/** The mean over outputs of (prediction - target)². Targets are a Float32Array of [count, units]. No accuracy. */
+/**
+ * The mean over outputs of (prediction - target)²: PyTorch's `MSELoss`. Targets are a Float32Array of [count, outputs].
+ * No accuracy.
+ */
 export function meanSquaredError(options?: Record<never, never>): Loss {
   checkOptions(options, 'meanSquaredError', {});
-  return Object.freeze<Loss>({
-    name: 'meanSquaredError',
-    config: {},
-    targets: 'values',
-    includesSoftmax: false,
-    checkOutput: () => {},
-    lower: (builder, predictions, targets, units, training) => {
-      const dPredictions = training ? builder.batched('loss.dOutput', [units]) : null;
-      builder.add({ op: 'meanSquaredError', predictions, targets, dPredictions });
-      return dPredictions;
-    },
-  });
+  return regressionLoss('meanSquaredError', {}, (fields) => ({ op: 'meanSquaredError', ...fields }));
 }

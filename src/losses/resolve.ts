@@ -1,9 +1,12 @@
 import { expected } from '../errors.js';
+import { binaryCrossentropy } from './binary-crossentropy.js';
 import { categoricalCrossentropy } from './categorical-crossentropy.js';
+import { huber } from './huber.js';
 import type { Loss } from './loss.js';
+import { meanAbsoluteError } from './mean-absolute-error.js';
 import { meanSquaredError } from './mean-squared-error.js';
 
-const LOSSES = { categoricalCrossentropy, meanSquaredError };
+const LOSSES = { categoricalCrossentropy, binaryCrossentropy, meanSquaredError, meanAbsoluteError, huber };
 export type LossName = keyof typeof LOSSES;
 
 /** A loss by name, with its default options, or as it is. Throws ERR_ARGUMENT. */

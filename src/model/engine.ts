@@ -58,6 +58,15 @@ interface OpenSession {
 export const INFER_CAPACITY = 256;
 const INFERENCE: Capacities = { train: 0, evaluate: 0, infer: INFER_CAPACITY };
 
+/** Whether a session opened for `had` can do what is needed. */
+function offers(had: Capacities, needed: Capacities): boolean {
+  const sections = ['train', 'evaluate'] as const;
+  return sections.every((name) => {
+    const type = needed.targets?.[name];
+    return needed[name] <= had[name] && (type === undefined || type === had.targets?.[name]);
+  });
+}
+
 /**
  * Owns a model's weights and optimizer slots. They live here until the first call that computes opens a session; from
  * then on the session's are the ones that count. When a call needs a section or a batch size that the open session
@@ -171,7 +180,7 @@ export class Engine {
   }
 
   /**
-   * Runs a section. Call it in a turn: a session takes one run at a time. `dispose` aborts it, also when it came while the
+   * Runs a section, lowered for the kind of targets that the data has. Call it in a turn: a session takes one run at a time. `dispose` aborts it, also when it came while the
    * run waited for its turn.
    */
   async run(
@@ -179,9 +188,11 @@ export class Engine {
     { data, order, batchSize, scalars, options, firstIndex }: Run,
   ): Promise<RunResult> {
     if (this.disposed) {
-      return { steps: 0, samples: 0, lossSum: 0, correct: 0, metrics: new Float64Array(0), aborted: true };
+      const nothing = { steps: 0, samples: 0, lossSum: 0, correct: 0, metrics: new Float64Array(0) };
+      return { ...nothing, aborted: true, diverged: false };
     }
-    const open = this.#ensure({ ...INFERENCE, [section]: batchSize });
+    const targets = { [section]: data.hasClasses ? 'int32' : 'float32' };
+    const open = this.#ensure({ ...INFERENCE, [section]: batchSize, targets });
     const names = open.program.scalars;
     const steps = Math.ceil(order.length / batchSize);
     const plan = { batchSize, scalars: scalars?.(names) ?? new Float32Array(steps * names.length), firstIndex };
@@ -259,12 +270,13 @@ export class Engine {
   /** The open session, or a new one where it does not offer what is needed. */
   #ensure(needed: Capacities): OpenSession {
     this.#checkAlive();
-    const had = this.#open?.capacities ?? { train: 0, evaluate: 0, infer: 0 };
-    if (this.#open && needed.train <= had.train && needed.evaluate <= had.evaluate) return this.#open;
+    const had: Capacities = this.#open?.capacities ?? { train: 0, evaluate: 0, infer: 0 };
+    if (this.#open && offers(had, needed)) return this.#open;
     const capacities = {
       train: Math.max(needed.train, had.train),
       evaluate: Math.max(needed.evaluate, had.evaluate),
       infer: needed.infer,
+      targets: { ...had.targets, ...needed.targets },
     };
     const program = this.#lower(capacities);
     const session = this.backend.open(program, { threads: this.#choice.threads });

@@ -7,7 +7,7 @@ export const EVALUATION_BATCH_SIZE = 256;
 /** Means over samples. */
 export interface Means {
   loss: number;
-  /** Only with losses on classes. */
+  /** Only with losses that count correct answers. */
   accuracy?: number;
 }
 
@@ -45,5 +45,5 @@ export function indices(start: number, end: number): Uint32Array {
 
 export function meansOf({ samples, lossSum, correct }: RunProgress, loss: Loss): Means {
   const mean = lossSum / samples;
-  return loss.targets === 'classes' ? { loss: mean, accuracy: correct / samples } : { loss: mean };
+  return loss.hasAccuracy ? { loss: mean, accuracy: correct / samples } : { loss: mean };
 }

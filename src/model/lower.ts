@@ -1,12 +1,12 @@
 import { lowerChain } from '../layers/chain.js';
 import type { LoweredLayer, SectionContext } from '../layers/layer.js';
-import type { Loss } from '../losses/loss.js';
+import type { Loss, LossActivation } from '../losses/loss.js';
 import type { Optimizer } from '../optimizers/optimizer.js';
 import { ProgramBuilder } from '../program/builder.js';
 import { foldLayers } from '../program/fold.js';
 import { fuseProgram } from '../program/fuse.js';
 import type { BufferName } from '../program/ops.js';
-import type { Program, SectionName } from '../program/program.js';
+import type { ElementType, Program, SectionName } from '../program/program.js';
 import { type Augmentation, lowerAugmentation } from './augmentation.js';
 import type { Parameter, Stack } from './stack.js';
 
@@ -15,6 +15,8 @@ export interface Capacities {
   train: number;
   evaluate: number;
   infer: number;
+  /** The type of the targets of each section, where the loss takes class indices and rows alike; default indices. */
+  targets?: Partial<Record<'train' | 'evaluate', ElementType>>;
 }
 
 /** How a model is trained. */
@@ -41,11 +43,11 @@ export const EPOCH = 'epoch';
 export function lowerModel(stack: Stack, training: TrainingSetup | null, capacities: Capacities, seed = 0): Program {
   const builder = new ProgramBuilder();
   for (const { name, spec } of stack.parameters) builder.persistent(name, 'parameter', spec.shape);
-  if (training && capacities.train > 0) lowerTraining(builder, stack, training, capacities.train, seed);
-  if (training && capacities.evaluate > 0) lowerEvaluation(builder, stack, training.loss, capacities.evaluate, seed);
+  if (training && capacities.train > 0) lowerTraining(builder, stack, training, capacities, seed);
+  if (training && capacities.evaluate > 0) lowerEvaluation(builder, stack, training.loss, capacities, seed);
   builder.section('infer', capacities.infer);
   const input = builder.batched('inputs', stack.inputShape, 'input');
-  builder.endpoints(input, forward(builder, stack, input, new Shared(builder, 'infer', seed), false).output);
+  builder.endpoints(input, forward(builder, stack, input, new Shared(builder, 'infer', seed), null).output);
   return fuseProgram(foldLayers(builder.build()));
 }
 
@@ -53,16 +55,16 @@ function lowerTraining(
   builder: ProgramBuilder,
   stack: Stack,
   { loss, optimizer, augmentation }: TrainingSetup,
-  capacity: number,
+  capacities: Capacities,
   seed: number,
 ): void {
-  builder.section('train', capacity);
-  const { input, targets } = gather(builder, stack, loss);
+  builder.section('train', capacities.train);
+  const { input, targets } = gather(builder, stack, loss, capacities.targets?.train);
   const shared = new Shared(builder, 'train', seed);
   const images = augmentation
     ? lowerAugmentation(builder, augmentation, input, { seed, epoch: shared.epoch() })
     : input;
-  const { output, backward } = forward(builder, stack, images, shared, loss.includesSoftmax);
+  const { output, backward } = forward(builder, stack, images, shared, loss.activation);
   const dOutput = loss.lower(builder, output, targets, stack.outputSize, true);
   if (dOutput !== null) backward(dOutput, false);
   shared.addUp();
@@ -83,17 +85,28 @@ function lowerUpdates(builder: ProgramBuilder, parameters: readonly Parameter[],
   }
 }
 
-function lowerEvaluation(builder: ProgramBuilder, stack: Stack, loss: Loss, capacity: number, seed: number): void {
-  builder.section('evaluate', capacity);
-  const { input, targets } = gather(builder, stack, loss);
-  const { output } = forward(builder, stack, input, new Shared(builder, 'evaluate', seed), loss.includesSoftmax);
+function lowerEvaluation(
+  builder: ProgramBuilder,
+  stack: Stack,
+  loss: Loss,
+  capacities: Capacities,
+  seed: number,
+): void {
+  builder.section('evaluate', capacities.evaluate);
+  const { input, targets } = gather(builder, stack, loss, capacities.targets?.evaluate);
+  const { output } = forward(builder, stack, input, new Shared(builder, 'evaluate', seed), loss.activation);
   loss.lower(builder, output, targets, stack.outputSize, false);
 }
 
-function gather(builder: ProgramBuilder, stack: Stack, loss: Loss): { input: BufferName; targets: BufferName } {
+function gather(
+  builder: ProgramBuilder,
+  stack: Stack,
+  loss: Loss,
+  type: ElementType = 'int32',
+): { input: BufferName; targets: BufferName } {
   const input = builder.batched('inputs', stack.inputShape, 'input');
   const targets =
-    loss.targets === 'classes'
+    loss.targets === 'classes' && type === 'int32'
       ? builder.batched('targets', [], 'target', 'int32')
       : builder.batched('targets', [stack.outputSize], 'target');
   builder.add({ op: 'gather', source: 'inputs', output: input });
@@ -108,7 +121,7 @@ function forward(
   stack: Stack,
   input: BufferName,
   shared: Shared,
-  leaveOutSoftmax: boolean,
+  leftToLoss: LossActivation | null,
 ): LoweredLayer {
   const gradient = ({ name, spec }: Parameter) =>
     spec.trainable ? builder.fixed(`${name}.gradient`, spec.shape, 'gradient') : null;
@@ -118,7 +131,7 @@ function forward(
     parameters: stack.parameters.map(({ name }) => name),
     gradients: shared.section === 'train' ? stack.parameters.map(gradient) : [],
     needsInputGradient: false,
-    leaveOutSoftmax,
+    leftToLoss,
     shared,
   });
 }

@@ -2,7 +2,9 @@ import type { Samples } from '../backends/backend.js';
 import { checkInteger, expected } from '../errors.js';
 import type { Loss } from '../losses/loss.js';
 import { sizeOf } from '../program/program.js';
+import { checkFinite, toFloat32 } from './numbers.js';
 import type { Stack } from './stack.js';
+import { readTargets, type TargetArray } from './targets.js';
 
 /** What a model learns from or is measured on. Any `Dataset` is one. */
 export interface LabelledSamples {
@@ -10,8 +12,12 @@ export interface LabelledSamples {
    * Row-major, a sample a row. Uint8Array: pixels, read as value / 255. Float32Array or array of numbers: as they are.
    */
   inputs: Uint8Array | Float32Array | readonly number[];
-  /** For categoricalCrossentropy class indices; for meanSquaredError numbers of [count, outputs], not a byte array. */
-  targets: Uint8Array | Int32Array | Float32Array | readonly number[];
+  /**
+   * What the loss compares outputs with. categoricalCrossentropy: class indices (Uint8Array, Int32Array, array), or one-hot
+   * or soft labels (Float32Array of [count, classes]). binaryCrossentropy: per output 0 or 1, or a Float32Array of numbers
+   * from 0 to 1. Losses on numbers: a Float32Array or array of [count, outputs], not bytes.
+   */
+  targets: TargetArray;
   /** The number of samples; without it, what the inputs hold. */
   count?: number;
   /** The shape of one sample, compared with the model's where given. */
@@ -73,62 +79,31 @@ export function readSamples(data: LabelledSamples, stack: Stack, loss: Loss, nam
     throw expected(`${stack.outputSize} classes, one per output,`, `${name}.classNames`, names, '', 'ERR_SHAPE');
   }
   if (inputs instanceof Float32Array) checkFinite(inputs, `${name}.inputs`, stack.inputSize);
-  const targets =
-    loss.targets === 'classes'
-      ? readClasses(data.targets, count, stack.outputSize, `${name}.targets`)
-      : readValues(data.targets, count, stack.outputSize, `${name}.targets`);
+  const targets = readTargets(data.targets, loss, { count, outputs: stack.outputSize, name: `${name}.targets` });
   return { inputs, targets, count };
 }
 
-function readClasses(
-  targets: LabelledSamples['targets'],
-  count: number,
-  classes: number,
-  name: string,
-): Uint8Array | Int32Array {
-  const isArray = Array.isArray(targets);
-  if (!isArray && !(targets instanceof Uint8Array) && !(targets instanceof Int32Array)) {
-    throw expected(
-      'class indices in a Uint8Array, an Int32Array or an array',
-      name,
-      targets,
-      'One-hot rows are not taken: give the index of the class.',
-    );
-  }
-  checkLength(targets, count, name, 'one class index per sample');
-  for (let index = 0; index < count; index++) {
-    const label = targets[index];
-    if (!Number.isInteger(label) || label < 0 || label >= classes) {
-      throw expected(
-        `a class index from 0 to ${classes - 1}`,
-        `${name}[${index}]`,
-        label,
-        `The model's last layer has ${classes} units, one per class.`,
-        'ERR_DATA',
-      );
-    }
-  }
-  return isArray ? Int32Array.from(targets) : (targets as Uint8Array | Int32Array);
-}
+/** Beyond [0, 1] by so much, floats are no bytes / 255. */
+const MARGIN = 0.5;
 
-function readValues(targets: LabelledSamples['targets'], count: number, columns: number, name: string): Float32Array {
-  if (targets instanceof Uint8Array || targets instanceof Int32Array) {
-    throw expected(
-      `a Float32Array of [${count}, ${columns}]`,
-      `${name} with meanSquaredError`,
-      targets,
-      `For class indices use oneHot(targets, ${columns}), or the loss categoricalCrossentropy.`,
-    );
+/**
+ * Refuses inputs for validation that come on another scale than those for training: bytes, which are read as value / 255,
+ * on the one side, and on the other floats that are not between 0 and 1. Throws ERR_DATA.
+ */
+export function checkAlike(train: Samples, validation: Samples): void {
+  const bytes = [train, validation].find(({ inputs }) => inputs instanceof Uint8Array);
+  const floats = [train, validation].find(({ inputs }) => inputs instanceof Float32Array);
+  if (!bytes || !floats) return;
+  const beyond = floats.inputs.findIndex((value) => value > 1 + MARGIN || value < -MARGIN);
+  if (beyond < 0) return;
+  const value = floats.inputs[beyond];
+  if (floats === validation) {
+    const what = 'a number from 0 to 1, as the bytes of data.inputs are read,';
+    const hint = 'Pass the bytes themselves in a Uint8Array, or divide them by 255.';
+    throw expected(what, `validationData.inputs[${beyond}]`, value, hint, 'ERR_DATA');
   }
-  const values = Array.isArray(targets) ? toFloat32(targets, name) : targets;
-  if (!(values instanceof Float32Array)) throw expected(`a Float32Array of [${count}, ${columns}]`, name, values);
-  checkLength(values, count * columns, name, `${columns} per sample`);
-  checkFinite(values, name, columns);
-  return values;
-}
-
-function checkLength(values: ArrayLike<number>, length: number, name: string, why: string): void {
-  if (values.length !== length) throw expected(`${length} elements (${why})`, name, values, '', 'ERR_SHAPE');
+  const hint = `Bytes are read as value / 255, and data.inputs[${beyond}] is ${value}: give both on one scale.`;
+  throw expected('a Float32Array, as data.inputs is,', 'validationData.inputs', validation.inputs, hint, 'ERR_DATA');
 }
 
 /** Dimensions of 1 do not count, and one side may be flat: [28, 28] and [784] both fit a model of [28, 28, 1]. */
@@ -139,20 +114,4 @@ function checkShape(shape: readonly number[], wanted: readonly number[], name: s
     if (a.length <= 1 || b.length <= 1 || a.join() === b.join()) return;
   }
   throw expected(`the model's input shape [${wanted.join(', ')}]`, name, shape, '', 'ERR_SHAPE');
-}
-
-function checkFinite(values: Float32Array, name: string, columns: number): void {
-  for (let index = 0; index < values.length; index++) {
-    // Cheaper than Number.isFinite: NaN and infinities alone give NaN.
-    if (values[index] * 0 !== 0) {
-      const place = `${name}[${index}] (sample ${Math.floor(index / columns)})`;
-      throw expected('a finite number', place, values[index], '', 'ERR_DATA');
-    }
-  }
-}
-
-function toFloat32(values: readonly unknown[], name: string): Float32Array {
-  const wrong = values.findIndex((value) => typeof value !== 'number');
-  if (wrong >= 0) throw expected('a number', `${name}[${wrong}]`, values[wrong], 'Nested arrays have to be made flat.');
-  return Float32Array.from(values as readonly number[]);
 }

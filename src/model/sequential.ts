@@ -18,7 +18,7 @@ import { type Calibration, calibrateModel } from './calibrate.js';
 import { checkEngineOptions, Engine, type EngineOptions, INFER_CAPACITY } from './engine.js';
 import { EVALUATION_BATCH_SIZE, indices } from './evaluate.js';
 import { compileMetrics, evaluateWithMetrics } from './evaluate-metrics.js';
-import { lowerModel } from './lower.js';
+import { type Capacities, lowerModel } from './lower.js';
 import { type LabelledSamples, type PredictInputs, readInputs, readSamples } from './samples.js';
 import {
   checkModelFields,
@@ -75,7 +75,7 @@ export interface EvaluateOptions {
 export interface Evaluation {
   /** The mean over the samples. */
   loss: number;
-  /** Only with losses on classes. */
+  /** Only with losses that count correct answers: categoricalCrossentropy and binaryCrossentropy. */
   accuracy?: number;
   count: number;
   /** The metrics given to `compile`, by their names. */
@@ -141,7 +141,7 @@ export class Sequential {
     this.#engine = new Engine(
       new Map(parts.stack.parameters.map(({ name }, index) => [name, parts.weights[index]])),
       parts.engineOptions,
-      (capacities) => this.#stackProgram(capacities.train, capacities.evaluate, capacities.infer),
+      (capacities) => this.#stackProgram(capacities),
     );
   }
 
@@ -420,7 +420,8 @@ export class Sequential {
 
   /** The operations that this model is lowered to, for listings; training and evaluation only when compiled. */
   program({ batchSize = 32 }: { batchSize?: number } = {}): Program {
-    return this.#stackProgram(checkInteger(batchSize, 'batchSize', 1), EVALUATION_BATCH_SIZE, INFER_CAPACITY);
+    const train = checkInteger(batchSize, 'batchSize', 1);
+    return this.#stackProgram({ train, evaluate: EVALUATION_BATCH_SIZE, infer: INFER_CAPACITY });
   }
 
   /**
@@ -458,8 +459,8 @@ export class Sequential {
     this.dispose();
   }
 
-  #stackProgram(train: number, evaluate: number, infer: number): Program {
-    return lowerModel(this.#stack, this.#training, { train, evaluate, infer }, this.seed);
+  #stackProgram(capacities: Capacities): Program {
+    return lowerModel(this.#stack, this.#training, capacities, this.seed);
   }
 
   #compiled(method: string): Training {

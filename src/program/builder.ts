@@ -118,6 +118,12 @@ export class ProgramBuilder {
     return buffer.shape;
   }
 
+  typeOf(name: BufferName): ElementType {
+    const buffer = this.#buffers.get(name);
+    if (!buffer) throw new MnistTrainError('ERR_STATE', `Unknown buffer ${name}.`);
+    return buffer.type;
+  }
+
   build(): Program {
     return { buffers: [...this.#buffers.values()], sections: { ...this.#sections }, scalars: [...this.#scalars] };
   }

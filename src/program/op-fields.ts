@@ -64,7 +64,11 @@ const OP_FIELDS: FieldTable = {
   softmax: { input: 'read', output: 'write' },
   softmaxBackward: { output: 'read', dOutput: 'read', dInput: 'write' },
   softmaxCrossEntropy: { logits: 'read', targets: 'read', dLogits: 'write', labelSmoothing: 'value' },
+  crossEntropy: { logits: 'read', targets: 'read', weights: 'read', dLogits: 'write', labelSmoothing: 'value' },
+  binaryCrossEntropy: { logits: 'read', targets: 'read', dLogits: 'write', labelSmoothing: 'value' },
   meanSquaredError: { predictions: 'read', targets: 'read', dPredictions: 'write' },
+  meanAbsoluteError: { predictions: 'read', targets: 'read', dPredictions: 'write' },
+  huber: { predictions: 'read', targets: 'read', dPredictions: 'write', delta: 'value' },
   conv2d: {
     input: 'read',
     weights: 'read',

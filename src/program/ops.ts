@@ -155,12 +155,65 @@ export interface SoftmaxCrossEntropyOp {
   labelSmoothing: number;
 }
 
+/**
+ * The same against class indices (int32 [rows]) or rows of shares (float32 [rows, classes]), with a weight per class.
+ * With t' = (1 - ε) · target + ε / classes, metric 0 += Σ over samples of -Σ_j weights_j t'_j log softmax_j, and
+ * dLogits_j = (softmax_j · Σ_k weights_k t'_k - weights_j t'_j) / rows. Metric 1 as above; of rows, the first largest share is
+ * the target.
+ */
+export interface CrossEntropyOp {
+  op: 'crossEntropy';
+  logits: BufferName;
+  targets: BufferName;
+  /** [classes]; null for 1 throughout. */
+  weights: BufferName | null;
+  dLogits: BufferName | null;
+  /** ε, from 0 to below 1. */
+  labelSmoothing: number;
+}
+
+/**
+ * Sigmoid, binary cross-entropy and its gradient in one. With t' = (1 - ε) · target + ε / 2, metric 0 += Σ over samples of
+ * mean_j (max(x, 0) - x t' + log(1 + e^-|x|)); metric 1 += the part of a sample's outputs where x > 0 as target > 0.5.
+ * dLogits = (sigmoid(x) - t') / (rows · columns); null in evaluation.
+ */
+export interface BinaryCrossEntropyOp {
+  op: 'binaryCrossEntropy';
+  logits: BufferName;
+  /** float32, of the logits' shape. */
+  targets: BufferName;
+  dLogits: BufferName | null;
+  /** ε, from 0 to below 1. */
+  labelSmoothing: number;
+}
+
 /** Metric 0 += Σ over samples of mean_j (p - t)²; dPredictions = 2 (p - t) / (rows · columns), null in evaluation. */
 export interface MeanSquaredErrorOp {
   op: 'meanSquaredError';
   predictions: BufferName;
   targets: BufferName;
   dPredictions: BufferName | null;
+}
+
+/** Metric 0 += Σ over samples of mean_j |p - t|; dPredictions = sign(p - t) / (rows · columns), null in evaluation. */
+export interface MeanAbsoluteErrorOp {
+  op: 'meanAbsoluteError';
+  predictions: BufferName;
+  targets: BufferName;
+  dPredictions: BufferName | null;
+}
+
+/**
+ * Metric 0 += Σ over samples of mean_j of d² / 2 where |d| <= δ and δ (|d| - δ / 2) elsewhere, d = p - t;
+ * dPredictions = d kept within ±δ / (rows · columns), null in evaluation.
+ */
+export interface HuberOp {
+  op: 'huber';
+  predictions: BufferName;
+  targets: BufferName;
+  dPredictions: BufferName | null;
+  /** δ, above 0 in float32. */
+  delta: number;
 }
 
 /**
@@ -422,7 +475,11 @@ export type Op =
   | SoftmaxOp
   | SoftmaxBackwardOp
   | SoftmaxCrossEntropyOp
+  | CrossEntropyOp
+  | BinaryCrossEntropyOp
   | MeanSquaredErrorOp
+  | MeanAbsoluteErrorOp
+  | HuberOp
   | Conv2dOp
   | Conv2dBackwardOp
   | SumPartsOp

@@ -1,5 +1,6 @@
 import type { Conv2dBackwardOp, Conv2dOp, OpName, OpOf, Windows } from '../../src/program/ops.js';
 import { activate, add, div, fl, fma, mul, referenceCosine, referenceSine, sub } from './numerics-functions.js';
+import type { LossOpName } from './numerics-reference-losses.js';
 
 /** The ops of images, of batch normalization and of weights: docs/numerics.md, like numerics-reference.ts. */
 
@@ -23,8 +24,7 @@ type OtherOpName =
   | 'activationBackward'
   | 'softmax'
   | 'softmaxBackward'
-  | 'softmaxCrossEntropy'
-  | 'meanSquaredError'
+  | LossOpName
   | 'sgd'
   | 'adam';
 type ImageOpName = Exclude<OpName, OtherOpName>;

@@ -1,18 +1,7 @@
 import type { Op } from '../../src/program/ops.js';
-import {
-  activate,
-  activateBackward,
-  add,
-  div,
-  fl,
-  flush,
-  fma,
-  mul,
-  referenceExp,
-  referenceLog,
-  sub,
-} from './numerics-functions.js';
+import { activate, activateBackward, add, div, fl, flush, fma, mul, sub } from './numerics-functions.js';
 import { referenceImageOp } from './numerics-reference-images.js';
+import { referenceLoss, softmax } from './numerics-reference-losses.js';
 import { type OpResult, type OpSetup, shortName } from './op-harness.js';
 
 /**
@@ -32,17 +21,6 @@ function product(
     for (let at2 = 0; at2 < k; at2++) sum = fma(a(Math.floor(at / n), at2), b(at2, at % n), sum);
     return sum;
   });
-}
-
-/** Softmax of one row, with the largest value, where it is, and the sum of exponentials. */
-function softmax(x: Float32Array): { p: Float32Array; m: number; s: number; first: number } {
-  let first = 0;
-  for (let j = 1; j < x.length; j++) if (x[j] > x[first]) first = j;
-  const m = x[first];
-  const e = x.map((value) => referenceExp(sub(value, m)));
-  const s = e.reduce((sum, value) => add(sum, value), 0);
-  const r = div(1, s);
-  return { p: e.map((value) => mul(value, r)), m, s, first };
 }
 
 /** What the ops of a setup write, by the page. */
@@ -160,39 +138,13 @@ function referenceOp(
       }
       return set(op.dInput, made);
     }
-    case 'softmaxCrossEntropy': {
-      const [logits, targets] = [get(op.logits), get(op.targets)];
-      const count = logits.length / rows;
-      const off = fl(op.labelSmoothing / count);
-      const on = fl(1 - op.labelSmoothing);
-      const made = new Float32Array(logits.length);
-      for (let i = 0; i < rows; i++) {
-        const x = logits.slice(i * count, (i + 1) * count);
-        const { p, m, s, first } = softmax(x);
-        const target = targets[i];
-        const b = x.reduce((sum, value) => add(sum, sub(value, m)), 0);
-        result.loss += sub(sub(referenceLog(s), mul(on, sub(x[target] ?? Number.NaN, m))), mul(off, b));
-        if (first === target) result.correct++;
-        p.forEach((value, j) => {
-          const t = j === target ? add(on, off) : off;
-          made[i * count + j] = mul(sub(value, t), div(1, rows));
-        });
-      }
-      return set(op.dLogits, made);
-    }
-    case 'meanSquaredError': {
-      const [p, t] = [get(op.predictions), get(op.targets)];
-      const columns = p.length / rows;
-      const d = p.map((value, at) => sub(value, t[at]));
-      for (let i = 0; i < rows; i++) {
-        result.loss +=
-          d.slice(i * columns, (i + 1) * columns).reduce((sum, value) => sum + mul(value, value), 0) / columns;
-      }
-      return set(
-        op.dPredictions,
-        d.map((value) => mul(value, fl(2 / (rows * columns)))),
-      );
-    }
+    case 'softmaxCrossEntropy':
+    case 'crossEntropy':
+    case 'binaryCrossEntropy':
+    case 'meanSquaredError':
+    case 'meanAbsoluteError':
+    case 'huber':
+      return referenceLoss(op, { rows, shapeOf, get, set, result });
     case 'sgd': {
       const [w, gradient, velocity] = [get(op.parameter), get(op.gradient), op.velocity ? get(op.velocity) : null];
       const momentum = fl(op.momentum);

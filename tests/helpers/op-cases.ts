@@ -1,6 +1,7 @@
 import { ACTIVATIONS, type Op, type OpName } from '../../src/program/ops.js';
 import { RandomPurpose, RandomStream } from '../../src/random.js';
 import { addImageCases } from './op-cases-images.js';
+import { addLossCases } from './op-cases-losses.js';
 import {
   classes,
   type Fill,
@@ -204,14 +205,6 @@ for (const [rows, columns] of ROW_SHAPES) {
       }
     }
   }
-  for (const hasGradient of [true, false]) {
-    add('meanSquaredError', `${hasGradient ? '' : 'without gradient '}[${rows}, ${columns}]`, rows, (builder) => {
-      const predictions = builder.batched('predictions', columns, normal);
-      const targets = builder.batched('targets', columns, normal);
-      const dPredictions = hasGradient ? builder.batched('dPredictions', columns) : null;
-      builder.add({ op: 'meanSquaredError', predictions, targets, dPredictions });
-    });
-  }
 }
 
 for (const shape of PARAMETER_SHAPES) {
@@ -262,3 +255,4 @@ for (const shape of PARAMETER_SHAPES) {
 }
 
 addImageCases(add);
+addLossCases(add, ROW_SHAPES);

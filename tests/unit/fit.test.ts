@@ -317,7 +317,7 @@ describe('divergence', () => {
         const progress = { steps: 1, samples: 1, lossSum: Number.NaN, correct: 0 };
         options?.onProgress?.(progress);
         seen.push(options?.signal?.aborted);
-        return { ...progress, metrics: Float64Array.of(Number.NaN, 0), aborted: true };
+        return { ...progress, metrics: Float64Array.of(Number.NaN, 0), aborted: true, diverged: true };
       };
     });
     const progress: FitProgress[] = [];
@@ -352,7 +352,7 @@ describe('wrong data', () => {
     ],
     ['a label below', { ...good, targets: Int32Array.of(0, -1, 0, 0) }, /data\.targets\[1\], received -1/, 'ERR_DATA'],
     ['half a label', { ...good, targets: [0, 1, 0.5, 0] }, /data\.targets\[2\], received 0\.5/, 'ERR_DATA'],
-    ['one-hot rows', { ...good, targets: new Float32Array(12) }, /One-hot rows are not taken/, 'ERR_ARGUMENT'],
+    ['rows of nothing', { ...good, targets: new Float32Array(12) }, /sum to 1 for row 0 of data\.targets/, 'ERR_DATA'],
     [
       'NaN',
       { ...good, inputs: floats.with(6, Number.NaN) },
@@ -407,6 +407,7 @@ it('frees its copies of the data, whichever way it ends', async () => {
       bound++;
       return {
         count: copy.count,
+        hasClasses: copy.hasClasses,
         dispose: () => {
           bound--;
           copy.dispose();

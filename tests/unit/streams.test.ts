@@ -5,6 +5,7 @@ import {
   batchNormalization,
   type Dataset,
   dense,
+  dropout,
   type LabelledSamples,
   oneCycle,
   sequential,
@@ -71,6 +72,22 @@ describe.each(availableBackends().map((backend) => [titleOf(backend), backend] a
         from += size;
       }
       expect(model.weightsSha256()).toBe(stepwise.weightsSha256());
+    });
+
+    it('dropout and augmentation draw as for data in memory', async () => {
+      const model = () => {
+        const layers = [dropout({ rate: 0.5 }), dense({ units: 3, activation: 'softmax' })];
+        const made = sequential(layers, { inputShape: [2, 2, 1], seed: 2, backend });
+        made.compile({ optimizer: 'adam', loss: 'categoricalCrossentropy', augmentation: { shift: 1 } });
+        return made;
+      };
+      const memory = model();
+      await memory.fit(data, { batchSize: 8, epochs: 2, shuffle: false });
+      for (const prefetch of [1, 4]) {
+        const streamed = model();
+        await streamed.fit(batches(data, { batchSize: 8, shuffle: false }), { epochs: 2, prefetch });
+        expect(streamed.weightsSha256()).toBe(memory.weightsSha256());
+      }
     });
 
     it('floats, regression and statistics of batches come through', async () => {

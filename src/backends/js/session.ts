@@ -28,8 +28,11 @@ interface CheckedRun {
   data: StepData;
   order: Uint32Array;
   scalars: Float32Array;
+  firstIndex: number;
   batchSize: number;
   steps: number;
+  /** Whether a loss that is not finite ends the run. */
+  endsWhenDiverged: boolean;
 }
 
 interface PreparedInference {
@@ -95,8 +98,9 @@ export class JsSession implements Session {
     const steps = checkRunArguments(this.#program, layout, section, data, copied, plan);
     this.#running = true;
     try {
-      const { batchSize } = plan;
-      const run = { data: data?.data ?? NO_DATA, order: copied, scalars: plan.scalars.slice(), batchSize, steps };
+      const { batchSize, firstIndex = 0 } = plan;
+      const copies = { data: data?.data ?? NO_DATA, order: copied, scalars: plan.scalars.slice() };
+      const run = { ...copies, firstIndex, batchSize, steps, endsWhenDiverged: section === 'train' };
       return await this.#runSteps(this.#sections[section]!, run, options);
     } finally {
       this.#running = false;
@@ -107,14 +111,15 @@ export class JsSession implements Session {
 
   async #runSteps(
     { kernels, step }: PreparedSection,
-    { data, order, scalars, batchSize, steps }: CheckedRun,
+    { data, order, scalars, firstIndex, batchSize, steps, endsWhenDiverged }: CheckedRun,
     { signal, onProgress }: RunOptions,
   ): Promise<RunResult> {
     const scalarsPerStep = this.#program.scalars.length;
     const metrics = new Float64Array(steps * METRICS_PER_STEP);
     const progress: RunProgress = { steps: 0, samples: 0, lossSum: 0, correct: 0 };
-    Object.assign(step, { data, order, scalars, metrics });
+    Object.assign(step, { data, order, scalars, firstIndex, metrics });
     let reported = performance.now();
+    let diverged = false;
     // A run never starts in the caller's turn, so that "in flight" does not depend on how short it is.
     await nextTurn();
     const stopped = () => signal?.aborted === true || this.#memory === null;
@@ -130,8 +135,9 @@ export class JsSession implements Session {
         progress.correct += metrics[step.metricOffset + 1];
         progress.samples += step.rows;
         progress.steps++;
-      } while (progress.steps < steps && performance.now() < deadline);
-      if (progress.steps === steps) break;
+        diverged = endsWhenDiverged && !Number.isFinite(metrics[step.metricOffset]);
+      } while (!diverged && progress.steps < steps && performance.now() < deadline);
+      if (diverged || progress.steps === steps) break;
       if (performance.now() - reported >= PROGRESS_MILLISECONDS) {
         reported = performance.now();
         this.#memory?.publish();
@@ -144,7 +150,8 @@ export class JsSession implements Session {
     return {
       ...progress,
       metrics: metrics.slice(0, progress.steps * METRICS_PER_STEP),
-      aborted: progress.steps < steps,
+      aborted: diverged || progress.steps < steps,
+      diverged,
     };
   }
 
@@ -212,6 +219,7 @@ function prepareSection(name: SectionName, section: Section, memory: Memory): Pr
     rows: 0,
     start: 0,
     order: new Uint32Array(0),
+    firstIndex: 0,
     data: NO_DATA,
     scalars: new Float32Array(0),
     scalarOffset: 0,

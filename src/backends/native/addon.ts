@@ -10,8 +10,18 @@ export interface NativeSession {
   read(buffer: number): Float32Array;
   write(buffer: number, values: Float32Array): void;
   /** Begins a run of section 0 (train) or 1 (evaluate) and returns its number of steps. */
-  begin(section: number, data: NativeData | null, order: Uint32Array, batchSize: number, scalars: Float32Array): number;
-  /** Runs steps for about so many milliseconds on the session's own threads; resolves with the steps done so far. */
+  begin(
+    section: number,
+    data: NativeData | null,
+    order: Uint32Array,
+    batchSize: number,
+    scalars: Float32Array,
+    firstIndex: number,
+  ): number;
+  /**
+   * Runs steps for about so many milliseconds on the session's own threads; resolves with the steps done so far. None are
+   * done after a training step whose summed loss is not finite.
+   */
   advance(milliseconds: number): Promise<number>;
   /** The metrics of the steps done so far, METRICS_PER_STEP values each. Not while the run is being advanced. */
   metrics(): Float64Array;

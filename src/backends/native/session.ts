@@ -25,6 +25,15 @@ export function createNativeSession(
   return new OpenNativeSession(new addon.Session(words, isa, members), program, layout, members);
 }
 
+/** A run that was begun. */
+interface Work {
+  steps: number;
+  samples: number;
+  batchSize: number;
+  /** Whether a loss that is not finite ends it: the addon then does no further step. */
+  endsWhenDiverged: boolean;
+}
+
 class OpenNativeSession implements Session {
   readonly threads: number;
   #native: NativeSession | null;
@@ -72,10 +81,11 @@ class OpenNativeSession implements Session {
     this.#running = true;
     try {
       const nothing = { steps: 0, samples: 0, lossSum: 0, correct: 0 };
-      if (steps === 0) return { ...nothing, metrics: new Float64Array(0), aborted: false };
+      if (steps === 0) return { ...nothing, metrics: new Float64Array(0), aborted: false, diverged: false };
       const code = SECTION_NAMES.indexOf(section);
-      native.begin(code, data?.native ?? null, order, plan.batchSize, plan.scalars);
-      return await this.#advance(native, steps, order.length, plan.batchSize, options);
+      native.begin(code, data?.native ?? null, order, plan.batchSize, plan.scalars, plan.firstIndex ?? 0);
+      const work = { steps, samples: order.length, batchSize: plan.batchSize, endsWhenDiverged: section === 'train' };
+      return await this.#advance(native, work, options);
     } finally {
       this.#running = false;
     }
@@ -83,19 +93,21 @@ class OpenNativeSession implements Session {
 
   async #advance(
     native: NativeSession,
-    steps: number,
-    samples: number,
-    batchSize: number,
+    { steps, samples, batchSize, endsWhenDiverged }: Work,
     { signal, onProgress }: RunOptions,
   ): Promise<RunResult> {
     const cancel = () => this.#native?.cancel();
     signal?.addEventListener('abort', cancel, { once: true });
     let metrics: Float64Array = new Float64Array(0);
+    let diverged = false;
+    let ended = false;
     try {
-      while (metrics.length < steps * METRICS_PER_STEP && !signal?.aborted && this.#native) {
+      while (!ended && !signal?.aborted && this.#native) {
         await native.advance(CHUNK_MILLISECONDS);
         metrics = native.metrics();
-        if (metrics.length < steps * METRICS_PER_STEP) onProgress?.(progressOf(metrics, samples, batchSize));
+        diverged = endsWhenDiverged && !Number.isFinite(metrics.at(-METRICS_PER_STEP) ?? 0);
+        ended = diverged || metrics.length === steps * METRICS_PER_STEP;
+        if (!ended) onProgress?.(progressOf(metrics, samples, batchSize));
       }
     } catch (error) {
       // Disposing of the session rejects what is in flight; the run then ends as if it had been aborted.
@@ -106,7 +118,7 @@ class OpenNativeSession implements Session {
     }
     const progress = progressOf(metrics, samples, batchSize);
     onProgress?.(progress);
-    return { ...progress, metrics, aborted: progress.steps < steps };
+    return { ...progress, metrics, aborted: diverged || progress.steps < steps, diverged };
   }
 
   async infer(inputs: Uint8Array | Float32Array): Promise<Float32Array> {

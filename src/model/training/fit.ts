@@ -306,7 +306,7 @@ class Fit {
 
   get #monitors(): string[] {
     const { loss, metrics } = this.#context.training;
-    const names = loss.targets === 'classes' ? ['loss', 'accuracy'] : ['loss'];
+    const names = loss.hasAccuracy ? ['loss', 'accuracy'] : ['loss'];
     const validated = [...names, ...metrics.metrics.map(({ name }) => name)].map(validationName);
     return [...names, 'learningRate', ...(this.#validation ? validated : [])];
   }

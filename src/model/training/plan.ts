@@ -4,7 +4,7 @@ import type { EpochResult } from '../../epoch-result.js';
 import { checkInteger, checkNumber, expected } from '../../errors.js';
 import type { Loss } from '../../losses/loss.js';
 import { checkBoolean, checkCallback, checkOptions, checkSignal, type OptionNames } from '../../options.js';
-import { type LabelledSamples, readSamples } from '../samples.js';
+import { checkAlike, type LabelledSamples, readSamples } from '../samples.js';
 import type { Stack } from '../stack.js';
 import { checkCallbacks } from './callbacks.js';
 import { type CheckpointOptions, type CheckpointPlan, checkCheckpoint } from './checkpoint-options.js';
@@ -128,6 +128,7 @@ export function planFit(
 type MemoryPlan = Pick<FitPlan, 'memory' | 'stream' | 'stepsPerEpoch' | 'validation' | 'validationStart'>;
 
 function planMemory(samples: Samples, kept: Samples | null, options: FitOptions): MemoryPlan {
+  if (kept) checkAlike(samples, kept);
   const { validationSplit, stepsPerEpoch, prefetch } = options;
   for (const [name, value] of Object.entries({ stepsPerEpoch, prefetch })) {
     if (value !== undefined) throw expected('no value', `${name} without a stream`, value);

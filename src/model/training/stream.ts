@@ -36,6 +36,9 @@ interface StreamSetup {
   signal?: AbortSignal;
 }
 
+/** Places in an epoch are counted in 32 bits. */
+const INDICES = 2 ** 32;
+
 type Iterator = AsyncIterator<LabelledSamples> | globalThis.Iterator<LabelledSamples>;
 
 /**
@@ -75,7 +78,7 @@ export class StreamSource implements TrainingSource {
         if (taken === null) return !controller.signal.aborted;
         const samples = together(taken);
         yield* this.#portion(samples, taken[0].count, firstIndex);
-        firstIndex += samples.count;
+        firstIndex = (firstIndex + samples.count) % INDICES;
       }
     } finally {
       unlink();
@@ -181,7 +184,7 @@ export class StreamSource implements TrainingSource {
       if (done) throw expected(`at least ${from} steps`, `epoch ${epoch} of the stream`, step, '', 'ERR_DATA');
       samples += value.count;
     }
-    return samples;
+    return samples % INDICES;
   }
 }
 

@@ -31,7 +31,7 @@ export const prepareAugment: PrepareKernel<'augment'> = (op, { float }) => {
     const epoch = step.scalars[step.scalarOffset + op.epoch];
     for (let i = 0; i < step.rows; i++) {
       const from = i * input.columns;
-      draws.draw(step.order[step.start + i], epoch);
+      draws.draw((step.firstIndex + step.order[step.start + i]) >>> 0, epoch);
       if (warp) warp.image(input.values, output.values, from);
       else shiftImage(op, draws, input.values, output.values, from);
       if (draws.numbers[WORDS.erase] < threshold) eraseRectangle(op, draws, output.values, from);

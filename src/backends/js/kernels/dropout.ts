@@ -34,7 +34,7 @@ export const prepareDropout: PrepareKernel<'dropout'> = (op, { float }) => {
     const epoch = step.scalars[step.scalarOffset + op.epoch];
     const rows = rowsIn(input, step);
     for (let i = 0; i < rows; i++) {
-      const sample = step.order[step.start + i];
+      const sample = (step.firstIndex + step.order[step.start + i]) >>> 0;
       const from = i * columns;
       for (let e = 0; e < columns; e += 4) {
         philox(block, e >>> 2, sample, purpose, epoch, seedLow, seedHigh);

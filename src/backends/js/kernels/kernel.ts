@@ -30,6 +30,8 @@ export interface Step {
   /** The step's samples are order[start] ... order[start + rows - 1]. */
   start: number;
   order: Uint32Array;
+  /** Added to a sample's index, modulo 2^32, where random numbers are drawn by it. */
+  firstIndex: number;
   data: StepData;
   /** The step's row of scalars begins at scalarOffset. */
   scalars: Float32Array;

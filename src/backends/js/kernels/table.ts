@@ -10,13 +10,14 @@ import {
   prepareChannelMoments,
   prepareFoldBatchNorm,
 } from './batch-norm.js';
+import { prepareBinaryCrossEntropy } from './binary-cross-entropy.js';
 import { prepareConv2d } from './conv2d.js';
 import { prepareConv2dBackward } from './conv2d-backward.js';
+import { prepareCrossEntropy, prepareSoftmaxCrossEntropy } from './cross-entropy.js';
 import { prepareDense, prepareDenseBackward } from './dense.js';
 import { prepareDropout } from './dropout.js';
 import { prepareGather } from './gather.js';
 import type { Kernel, KernelContext, PrepareKernel } from './kernel.js';
-import { prepareMeanSquaredError, prepareSoftmaxCrossEntropy } from './losses.js';
 import { prepareMatmul } from './matmul.js';
 import { prepareAdam, prepareSgd } from './optimizers.js';
 import { prepareSumParts } from './parts.js';
@@ -26,6 +27,7 @@ import {
   prepareMaxPool2d,
   prepareMaxPool2dBackward,
 } from './pooling.js';
+import { prepareHuber, prepareMeanAbsoluteError, prepareMeanSquaredError } from './regression-losses.js';
 import { prepareSoftmax, prepareSoftmaxBackward } from './softmax.js';
 import { prepareMaxNorm, prepareRegularize } from './weights.js';
 
@@ -41,7 +43,11 @@ export const KERNELS: { readonly [K in OpName]: PrepareKernel<K> } = {
   softmax: prepareSoftmax,
   softmaxBackward: prepareSoftmaxBackward,
   softmaxCrossEntropy: prepareSoftmaxCrossEntropy,
+  crossEntropy: prepareCrossEntropy,
+  binaryCrossEntropy: prepareBinaryCrossEntropy,
   meanSquaredError: prepareMeanSquaredError,
+  meanAbsoluteError: prepareMeanAbsoluteError,
+  huber: prepareHuber,
   conv2d: prepareConv2d,
   conv2dBackward: prepareConv2dBackward,
   sumParts: prepareSumParts,
