@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { open, readlink, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, open, readlink, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { MnistTrainError } from './errors.js';
@@ -17,8 +17,8 @@ const SYSTEM_ERRORS: Record<string, string> = {
   ELOOP: 'its symbolic links go in a circle. Check the path.',
 };
 
-/** The error for a file that the system would not read or write, in one line: which file, why, and what to do. */
-export function fileError(action: 'read' | 'write', path: string, cause: unknown): MnistTrainError {
+/** The error for a file that the system would not read, write or remove, in one line: which file, why, and what to do. */
+export function fileError(action: 'read' | 'write' | 'remove', path: string, cause: unknown): MnistTrainError {
   const code = errorCode(cause);
   let reason = SYSTEM_ERRORS[code];
   if (code === 'ENOENT') {
@@ -87,6 +87,15 @@ export async function replaceFile(temporary: string, target: string): Promise<vo
     }
   }
   await syncFolder(dirname(target));
+}
+
+/** Makes the folder that a file will be in. Throws ERR_FILE, naming the file. */
+export async function makeFolderOf(path: string): Promise<void> {
+  try {
+    await mkdir(dirname(path), { recursive: true });
+  } catch (error) {
+    throw fileError('write', path, error);
+  }
 }
 
 /** Removes a file on the way out of a failure: a second error here would only hide the first. */
