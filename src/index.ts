@@ -28,8 +28,6 @@ export { meanSquaredError } from './losses/mean-squared-error.js';
 export type { LossName } from './losses/resolve.js';
 export type { AugmentationOptions } from './model/augmentation.js';
 export type { BackendChoice, EngineOptions } from './model/engine.js';
-export type { FitOptions, FitProgress } from './model/fit-plan.js';
-export type { History, HistoryColumns } from './model/history.js';
 export type { LabelledSamples, PredictInputs } from './model/samples.js';
 export {
   type CompileOptions,
@@ -41,6 +39,8 @@ export {
   sequential,
 } from './model/sequential.js';
 export type { ModelConfig } from './model/serialization.js';
+export type { History, HistoryColumns } from './model/training/history.js';
+export type { FitOptions, FitProgress } from './model/training/plan.js';
 export { type AdamOptions, adam } from './optimizers/adam.js';
 export type { Optimizer } from './optimizers/optimizer.js';
 export type { OptimizerName } from './optimizers/resolve.js';

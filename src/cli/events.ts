@@ -42,6 +42,8 @@ interface EpochEvent {
   accuracy?: number;
   validationLoss?: number;
   validationAccuracy?: number;
+  /** Of the epoch's last step. */
+  learningRate: number;
   seconds: number;
 }
 

@@ -26,6 +26,9 @@ export function checkEngineOptions({ backend, threads }: EngineOptions): EngineO
   return { backend, threads };
 }
 
+/** Parameters and slots by the names of their buffers. */
+export type Snapshot = ReadonlyMap<BufferName, Float32Array>;
+
 export interface Run {
   data: BoundData;
   order: Uint32Array;
@@ -34,6 +37,8 @@ export interface Run {
   scalars: ((names: readonly string[]) => Float32Array) | null;
   options: RunOptions;
 }
+
+const persists = ({ role }: BufferSpec): boolean => role === 'parameter' || role === 'slot';
 
 interface OpenSession {
   session: Session;
@@ -67,6 +72,7 @@ export class Engine {
   #lastTurn: Promise<void> = Promise.resolve();
   #waiting = 0;
   #running = false;
+  #writes = 0;
   readonly #disposal = new AbortController();
 
   constructor(
@@ -121,8 +127,34 @@ export class Engine {
   /** Overwrites a parameter, whole. Throws ERR_STATE while a run is in flight. */
   write(parameter: BufferName, values: Float32Array): void {
     this.#checkIdle('written');
+    this.#writes++;
     if (this.#open) this.#open.session.write(parameter, values);
     else this.#values.set(parameter, values.slice());
+  }
+
+  /** How often a parameter was overwritten. */
+  get writes(): number {
+    return this.#writes;
+  }
+
+  /** Copies of all that steps of up to so many samples change: parameters and slots. Not while a run is in flight. */
+  snapshot(batchSize: number): Snapshot {
+    this.#checkIdle('read');
+    const { session, program } = this.#ensure({ ...INFERENCE, train: batchSize });
+    return new Map(program.buffers.filter(persists).map(({ name }) => [name, session.read(name)]));
+  }
+
+  /** Brings a snapshot of the same program back. */
+  restore(snapshot: Snapshot): void {
+    this.#checkIdle('written');
+    if (!this.#open) for (const [name, values] of snapshot) this.#values.set(name, values);
+    else for (const [name, values] of snapshot) this.#open.session.write(name, values);
+  }
+
+  /** The program that trains, for looking at what its last step left; null when none is open. */
+  get trained(): { program: Program; read: (buffer: BufferName) => Float32Array } | null {
+    const open = this.#open;
+    return open?.program.sections.train ? { program: open.program, read: (name) => open.session.read(name) } : null;
   }
 
   bind(samples: Samples): BoundData {
@@ -217,7 +249,7 @@ export class Engine {
     const session = this.backend.open(program, { threads: this.#choice.threads });
     this.#close();
     for (const spec of program.buffers) {
-      if (spec.role !== 'parameter' && spec.role !== 'slot') continue;
+      if (!persists(spec)) continue;
       const values = this.#values.get(spec.name) ?? this.#initialValues(spec);
       if (values) session.write(spec.name, values);
     }
@@ -236,9 +268,7 @@ export class Engine {
   #close(): void {
     const open = this.#open;
     if (!open) return;
-    for (const { name, role } of open.program.buffers) {
-      if (role === 'parameter' || role === 'slot') this.#values.set(name, open.session.read(name));
-    }
+    for (const { name } of open.program.buffers.filter(persists)) this.#values.set(name, open.session.read(name));
     this.#open = null;
     this.#retire(open);
   }

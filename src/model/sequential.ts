@@ -14,9 +14,6 @@ import { initialScheduleState } from '../schedules/schedule.js';
 import { type AugmentationOptions, resolveAugmentation } from './augmentation.js';
 import { checkEngineOptions, Engine, type EngineOptions, INFER_CAPACITY } from './engine.js';
 import { EVALUATION_BATCH_SIZE, evaluate, indices } from './evaluate.js';
-import { type Training, trainModel } from './fit.js';
-import type { FitOptions } from './fit-plan.js';
-import type { History } from './history.js';
 import { lowerModel } from './lower.js';
 import { type LabelledSamples, type PredictInputs, readInputs, readSamples } from './samples.js';
 import {
@@ -29,6 +26,10 @@ import {
 } from './serialization.js';
 import { buildStack, initialWeights, type Stack } from './stack.js';
 import { summarize } from './summary.js';
+import { trainModel } from './training/fit.js';
+import type { History } from './training/history.js';
+import type { FitOptions } from './training/plan.js';
+import type { Training } from './training/state.js';
 
 export interface SequentialOptions extends EngineOptions {
   /** The shape of one sample, row-major, channels last: [28, 28, 1], or [784]. */
@@ -111,6 +112,8 @@ export class Sequential {
   #classNames: readonly string[] | undefined;
   #training: Training | null = null;
   #fitting = false;
+  /** Whether a fit waits for a callback. */
+  readonly #moments = { open: false };
 
   /** Use `sequential` or `loadModel`. */
   constructor(parts: Parts) {
@@ -189,14 +192,24 @@ export class Sequential {
    * what was learned up to then is there, and so is the history of the whole epochs. A signal that was aborted before is
    * no exception: nothing is trained. An interrupted epoch is not taken up again; the next fit begins the one after it.
    *
-   * Rejects with ERR_NON_FINITE, naming epoch and step, when a loss becomes NaN or infinite. Weights stay readable.
+   * When a loss becomes NaN or infinite, training stops at once and rejects with ERR_NON_FINITE, naming epoch, step and the
+   * layer where it began. The model then has the weights with which the loss was finite last.
    */
   async fit(data: LabelledSamples, options?: FitOptions): Promise<History> {
     const training = this.#compiled('fit');
     this.#checkNotFitting('fit');
     this.#fitting = true;
     try {
-      const context = { engine: this.#engine, stack: this.#stack, training, seed: this.seed, epochs: this.#epochs };
+      const { seed } = this;
+      const context = {
+        engine: this.#engine,
+        stack: this.#stack,
+        training,
+        seed,
+        epochs: this.#epochs,
+        model: this,
+        moments: this.#moments,
+      };
       const history = await trainModel(context, data, options);
       if (training.loss.targets === 'classes') this.#classNames ??= data.classNames && [...data.classNames];
       return history;
@@ -281,9 +294,12 @@ export class Sequential {
     return this.#stack.parameters.map(({ name }) => this.#engine.read(name));
   }
 
-  /** Replaces the parameters, as `getWeights` gives them. Throws ERR_SHAPE, ERR_DATA, or ERR_STATE during a fit. */
+  /**
+   * Replaces the parameters, as `getWeights` gives them. Throws ERR_SHAPE, ERR_DATA, or ERR_STATE during a fit, except
+   * inside a callback: training then goes on from there.
+   */
   setWeights(weights: readonly Float32Array[]): void {
-    this.#checkNotFitting('setWeights');
+    if (!this.#moments.open) this.#checkNotFitting('setWeights');
     const { parameters } = this.#stack;
     if (!Array.isArray(weights) || weights.length !== parameters.length) {
       throw expected(

@@ -1,8 +1,8 @@
 import type { Layer } from '../layers/layer.js';
 import type { Loss } from '../losses/loss.js';
 import type { AugmentationOptions } from '../model/augmentation.js';
-import type { FitOptions } from '../model/fit-plan.js';
 import { type Sequential, type SequentialOptions, sequential } from '../model/sequential.js';
+import type { FitOptions } from '../model/training/plan.js';
 import type { Optimizer } from '../optimizers/optimizer.js';
 
 /** A named set-up: a network, how it is trained, and what came of it. */

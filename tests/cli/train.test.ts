@@ -38,6 +38,7 @@ describe('train --json', () => {
         epochs: 3,
         loss: expect.any(Number),
         accuracy: expect.any(Number),
+        learningRate: expect.any(Number),
         seconds: expect.any(Number),
       });
     }

@@ -15,7 +15,8 @@ export class TrainingProgress {
     this.#output = output;
   }
 
-  update({ epoch, epochs, samples, count: samplesPerEpoch, ...state }: FitProgress): void {
+  update({ epoch, epochs, samples, count: inEpoch, ...state }: FitProgress): void {
+    const samplesPerEpoch = inEpoch ?? samples;
     const done = (epoch - 1) * samplesPerEpoch + samples;
     const total = samplesPerEpoch * epochs;
     if (!this.#progress) {

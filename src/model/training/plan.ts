@@ -1,21 +1,23 @@
-import type { Samples } from '../backends/backend.js';
-import type { EpochResult } from '../epoch-result.js';
-import { checkInteger, checkNumber, expected } from '../errors.js';
-import type { Loss } from '../losses/loss.js';
-import { checkBoolean, checkCallback, checkOptions, checkSignal, type OptionNames } from '../options.js';
-import { type LabelledSamples, readSamples } from './samples.js';
-import type { Stack } from './stack.js';
+import type { Samples } from '../../backends/backend.js';
+import type { Callback } from '../../callbacks/callback.js';
+import type { EpochResult } from '../../epoch-result.js';
+import { checkInteger, checkNumber, expected } from '../../errors.js';
+import type { Loss } from '../../losses/loss.js';
+import { checkBoolean, checkCallback, checkOptions, checkSignal, type OptionNames } from '../../options.js';
+import { type LabelledSamples, readSamples } from '../samples.js';
+import type { Stack } from '../stack.js';
+import { checkCallbacks } from './callbacks.js';
 
 export interface FitProgress {
   /** The running epoch, counted as in `EpochResult`, and the last one of this fit. */
   epoch: number;
   epochs: number;
-  /** Whole steps done in this epoch, of how many. */
+  /** Whole steps done in this epoch, of how many; null where nobody knows how long a stream is. */
   step: number;
-  steps: number;
+  steps: number | null;
   /** The samples in them, of how many. */
   samples: number;
-  count: number;
+  count: number | null;
   /** The mean over those samples. */
   loss: number;
   /** Only with losses on classes. */
@@ -39,6 +41,10 @@ export interface FitOptions {
   onProgress?: (progress: FitProgress) => void;
   /** Called after every whole epoch and awaited. Weights may be read and saved here. What it throws ends the fit. */
   onEpochEnd?: (result: EpochResult) => void | Promise<void>;
+  /** Called in their order at the moments that they have functions for, and awaited. */
+  callbacks?: readonly Callback[];
+  /** Gets advice when the model does not learn at all; default: `process.emitWarning`. */
+  onHint?: (text: string) => void;
 }
 
 const OPTIONS: OptionNames<FitOptions> = {
@@ -50,6 +56,8 @@ const OPTIONS: OptionNames<FitOptions> = {
   signal: true,
   onProgress: true,
   onEpochEnd: true,
+  callbacks: true,
+  onHint: true,
 };
 
 export interface FitPlan {
@@ -60,12 +68,15 @@ export interface FitPlan {
   validationStart: number;
   epochs: number;
   batchSize: number;
-  steps: number;
   shuffle: boolean;
   signal?: AbortSignal;
   onProgress?: FitOptions['onProgress'];
   onEpochEnd?: FitOptions['onEpochEnd'];
+  callbacks: readonly Callback[];
+  onHint: (text: string) => void;
 }
+
+const warn = (text: string): void => process.emitWarning(text, 'MnistTrainHint');
 
 /** Checks all that can be checked before the first step. */
 export function planFit(stack: Stack, loss: Loss, data: LabelledSamples, options: FitOptions | undefined): FitPlan {
@@ -98,10 +109,11 @@ export function planFit(stack: Stack, loss: Loss, data: LabelledSamples, options
     validationStart,
     epochs,
     batchSize: rows,
-    steps: Math.ceil(trainCount / rows),
     shuffle: checkBoolean(checked.shuffle ?? true, 'shuffle'),
     signal: checkSignal(checked.signal),
     onProgress: checkCallback(checked.onProgress, 'onProgress'),
     onEpochEnd: checkCallback(checked.onEpochEnd, 'onEpochEnd'),
+    callbacks: checkCallbacks(checked.callbacks),
+    onHint: checkCallback(checked.onHint, 'onHint') ?? warn,
   };
 }

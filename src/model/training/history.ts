@@ -1,4 +1,4 @@
-import type { EpochResult } from '../epoch-result.js';
+import type { EpochResult } from '../../epoch-result.js';
 
 /** The columns of a history by name, as Keras and TensorFlow.js have them. */
 export interface HistoryColumns {
