@@ -1,7 +1,7 @@
 import type { EpochResult } from '../epoch-result.js';
-import { checkInteger, checkNumber } from '../errors.js';
+import { checkInteger, checkNumber, MnistTrainError } from '../errors.js';
 import { checkBoolean, checkOptions } from '../options.js';
-import type { Callback, CallbackContext, CallbackState } from './callback.js';
+import type { Callback, CallbackContext, CallbackModel, CallbackState } from './callback.js';
 import { Monitor, type MonitorOptions } from './monitor.js';
 import { isCount, isNumberOrNull, readState } from './state.js';
 
@@ -75,9 +75,9 @@ class EarlyStopping implements Callback {
     // A state is of no use to a fit that begins anew after one that could not be resumed.
     if (!this.#resumed || context.results.length === 0) this.#begin();
     this.#resumed = false;
-    this.#running = true;
     this.#firstEpoch = context.results[0]?.epoch ?? context.firstEpoch;
     this.#monitor.check(context, 'earlyStopping');
+    this.#running = true;
   }
 
   onEpochEnd(epoch: number, result: EpochResult, context: CallbackContext): void {
@@ -95,7 +95,7 @@ class EarlyStopping implements Callback {
   }
 
   onTrainEnd({ model }: CallbackContext): void {
-    if (this.#running && this.#bestWeights) model.setWeights(this.#bestWeights);
+    if (this.#running && this.#bestWeights) restore(model, this.#bestWeights);
     this.#running = false;
   }
 
@@ -140,5 +140,14 @@ class EarlyStopping implements Callback {
     const epochs = `${wait} epoch${wait === 1 ? '' : 's'}`;
     if (best === null) return `${this.#monitor.name} was not a finite number for ${epochs}`;
     return `${this.#monitor.name} was no better than ${Number(best.toPrecision(4))} of epoch ${bestEpoch} for ${epochs}`;
+  }
+}
+
+function restore(model: CallbackModel, weights: readonly Float32Array[]): void {
+  try {
+    model.setWeights(weights);
+  } catch (error) {
+    // Disposing of the model ends a fit as well, and leaves no weights to replace.
+    if (!(error instanceof MnistTrainError && error.code === 'ERR_STATE')) throw error;
   }
 }
