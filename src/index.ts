@@ -8,6 +8,7 @@ export { type ModelCheckpointOptions, modelCheckpoint } from './callbacks/model-
 export type { MonitorMode, MonitorOptions } from './callbacks/monitor.js';
 export { type TensorBoardOptions, tensorBoard } from './callbacks/tensor-board.js';
 export type { Constraint } from './constraints.js';
+export { type BatchesOptions, batches } from './data/batches.js';
 export { DATASET_NAMES } from './data/catalogue.js';
 export { type Dataset, oneHot } from './data/dataset.js';
 export { type LoadedDataset, type LoadOptions, loadDataset } from './data/load.js';
@@ -47,6 +48,7 @@ export {
 export type { ModelConfig } from './model/serialization.js';
 export type { History, HistoryColumns } from './model/training/history.js';
 export type { FitOptions, FitProgress } from './model/training/plan.js';
+export type { BatchStream } from './model/training/stream.js';
 export { type AdamOptions, adam } from './optimizers/adam.js';
 export type { Optimizer } from './optimizers/optimizer.js';
 export type { OptimizerName } from './optimizers/resolve.js';

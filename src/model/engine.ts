@@ -36,6 +36,8 @@ export interface Run {
   /** Makes a row per step of what the program's scalars are; null for zeros (evaluation uses none). */
   scalars: ((names: readonly string[]) => Float32Array) | null;
   options: RunOptions;
+  /** The first sample's place in its epoch, where it is not 0; see `StepPlan`. */
+  firstIndex?: number;
 }
 
 const persists = ({ role }: BufferSpec): boolean => role === 'parameter' || role === 'slot';
@@ -93,6 +95,11 @@ export class Engine {
 
   get disposed(): boolean {
     return this.#disposal.signal.aborted;
+  }
+
+  /** Aborts when the model is disposed of. */
+  get disposal(): AbortSignal {
+    return this.#disposal.signal;
   }
 
   get backend(): Backend {
@@ -166,14 +173,17 @@ export class Engine {
    * Runs a section. Call it in a turn: a session takes one run at a time. `dispose` aborts it, also when it came while the
    * run waited for its turn.
    */
-  async run(section: 'train' | 'evaluate', { data, order, batchSize, scalars, options }: Run): Promise<RunResult> {
+  async run(
+    section: 'train' | 'evaluate',
+    { data, order, batchSize, scalars, options, firstIndex }: Run,
+  ): Promise<RunResult> {
     if (this.disposed) {
       return { steps: 0, samples: 0, lossSum: 0, correct: 0, metrics: new Float64Array(0), aborted: true };
     }
     const open = this.#ensure({ ...INFERENCE, [section]: batchSize });
     const names = open.program.scalars;
     const steps = Math.ceil(order.length / batchSize);
-    const plan = { batchSize, scalars: scalars?.(names) ?? new Float32Array(steps * names.length) };
+    const plan = { batchSize, scalars: scalars?.(names) ?? new Float32Array(steps * names.length), firstIndex };
     const { controller, unlink } = linkedController(options.signal, this.#disposal.signal);
     const runOptions = { ...options, signal: controller.signal };
     this.#running = true;

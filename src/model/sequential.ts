@@ -30,6 +30,7 @@ import { trainModel } from './training/fit.js';
 import type { History } from './training/history.js';
 import type { FitOptions } from './training/plan.js';
 import type { Training } from './training/state.js';
+import { type BatchStream, isBatchStream } from './training/stream.js';
 
 export interface SequentialOptions extends EngineOptions {
   /** The shape of one sample, row-major, channels last: [28, 28, 1], or [784]. */
@@ -195,7 +196,7 @@ export class Sequential {
    * When a loss becomes NaN or infinite, training stops at once and rejects with ERR_NON_FINITE, naming epoch, step and the
    * layer where it began. The model then has the weights with which the loss was finite last.
    */
-  async fit(data: LabelledSamples, options?: FitOptions): Promise<History> {
+  async fit(data: LabelledSamples | BatchStream, options?: FitOptions): Promise<History> {
     const training = this.#compiled('fit');
     this.#checkNotFitting('fit');
     this.#fitting = true;
@@ -211,7 +212,9 @@ export class Sequential {
         moments: this.#moments,
       };
       const history = await trainModel(context, data, options);
-      if (training.loss.targets === 'classes') this.#classNames ??= data.classNames && [...data.classNames];
+      if (training.loss.targets === 'classes' && !isBatchStream(data)) {
+        this.#classNames ??= data.classNames && [...data.classNames];
+      }
       return history;
     } finally {
       this.#fitting = false;

@@ -17,6 +17,7 @@ import { Recovery, weightsAreFinite } from './recovery.js';
 import { type StepPlace, stepScalars } from './scalars.js';
 import { MemorySource, type Portion, part, stepsOf, type TrainingSource } from './source.js';
 import { epochNumber, type FitState, newFitState, noSteps, type Training } from './state.js';
+import { type BatchStream, StreamSource } from './stream.js';
 import { watch } from './watch.js';
 
 export interface FitContext {
@@ -34,25 +35,28 @@ export interface FitContext {
 /** Trains; see `Sequential.fit`. */
 export async function trainModel(
   context: FitContext,
-  data: LabelledSamples,
+  data: LabelledSamples | BatchStream,
   options: FitOptions | undefined,
 ): Promise<History> {
   const { engine, training, stack, seed } = context;
   const plan = planFit(stack, training.loss, data, options);
-  const { samples, validation, trainCount, batchSize, shuffle } = plan;
-  const source = new MemorySource(engine, { samples, trainCount, batchSize, shuffle, seed });
+  const { validation, memory } = plan;
+  const source = memory ? new MemorySource(engine, { ...memory, seed }) : streamSource(context, plan);
+  let bound: BoundData | null = null;
   try {
-    if (!validation) return await new Fit(context, plan, source, null).run();
-    if (validation === samples) return await new Fit(context, plan, source, source.data).run();
-    const bound = engine.bind(validation);
-    try {
-      return await new Fit(context, plan, source, bound).run();
-    } finally {
-      bound.dispose();
-    }
+    const shared = source instanceof MemorySource && validation === memory?.samples ? source.data : null;
+    if (validation && !shared) bound = engine.bind(validation);
+    return await new Fit(context, plan, source, shared ?? bound).run();
   } finally {
+    bound?.dispose();
     await source.dispose();
   }
+}
+
+function streamSource({ engine, stack, training, epochs }: FitContext, plan: FitPlan): StreamSource {
+  const { signal, stepsPerEpoch } = plan;
+  const { loss } = training;
+  return new StreamSource(engine, { ...plan.stream!, stack, loss, signal, stepsPerEpoch, firstEpoch: epochs.done + 1 });
 }
 
 /** One call of `fit` on its way through epochs and steps. */
@@ -113,11 +117,18 @@ class Fit {
   /** The steps of the running epoch; false when it was not brought to its end. */
   async #steps(): Promise<boolean> {
     const state = this.#state;
-    for await (const portion of this.#source.portions(epochNumber(state), state.epoch.steps)) {
-      state.epoch.seconds += portion.preparationSeconds;
-      if (!(await this.#runPortion(portion))) return false;
+    const portions = this.#source.portions(epochNumber(state), state.epoch.steps);
+    try {
+      for (;;) {
+        const { value, done } = await portions.next();
+        if (done) return value;
+        state.epoch.seconds += value.preparationSeconds;
+        state.trainSeconds += value.preparationSeconds;
+        if (!(await this.#runPortion(value))) return false;
+      }
+    } finally {
+      await portions.return(false);
     }
-    return true;
   }
 
   async #runPortion(portion: Portion): Promise<boolean> {

@@ -7,6 +7,7 @@ import { checkBoolean, checkCallback, checkOptions, checkSignal, type OptionName
 import { type LabelledSamples, readSamples } from '../samples.js';
 import type { Stack } from '../stack.js';
 import { checkCallbacks } from './callbacks.js';
+import { type BatchStream, isBatchStream } from './stream.js';
 
 export interface FitProgress {
   /** The running epoch, counted as in `EpochResult`, and the last one of this fit. */
@@ -27,8 +28,18 @@ export interface FitProgress {
 export interface FitOptions {
   /** Passes over the data, at least 1; default 1. */
   epochs?: number;
-  /** Samples per step; the last step of an epoch takes what is left. Default 32. */
+  /**
+   * Samples per step; the last step of an epoch takes what is left. Default 32. Of a stream, every batch is a step where
+   * this is not given; where it is, batches are cut and joined to steps of this size.
+   */
   batchSize?: number;
+  /**
+   * Streams only: the steps of an epoch. Needed by schedules that depend on how long a fit is. An iterable is then read on
+   * from epoch to epoch; without it, each epoch reads one from its beginning to its end.
+   */
+  stepsPerEpoch?: number;
+  /** Streams only: how many steps are read ahead of those that run, at least 1; default 32. They stay in memory. */
+  prefetch?: number;
   /** The part of the data, in (0, 1), taken from its end before shuffling and kept for validation. */
   validationSplit?: number;
   /** Samples for validation after every epoch; not together with validationSplit. */
@@ -50,6 +61,8 @@ export interface FitOptions {
 const OPTIONS: OptionNames<FitOptions> = {
   epochs: true,
   batchSize: true,
+  stepsPerEpoch: true,
+  prefetch: true,
   validationSplit: true,
   validationData: true,
   shuffle: true,
@@ -61,14 +74,15 @@ const OPTIONS: OptionNames<FitOptions> = {
 };
 
 export interface FitPlan {
-  samples: Samples;
-  trainCount: number;
+  /** Data in memory, or a stream. */
+  memory: { samples: Samples; trainCount: number; batchSize: number; shuffle: boolean } | null;
+  stream: { stream: BatchStream; batchSize: number | null; prefetch: number } | null;
   validation: Samples | null;
   /** Where validation samples start in the data they come from. */
   validationStart: number;
   epochs: number;
-  batchSize: number;
-  shuffle: boolean;
+  /** Of a stream, where it is known. */
+  stepsPerEpoch: number | null;
   signal?: AbortSignal;
   onProgress?: FitOptions['onProgress'];
   onEpochEnd?: FitOptions['onEpochEnd'];
@@ -79,41 +93,72 @@ export interface FitPlan {
 const warn = (text: string): void => process.emitWarning(text, 'MnistTrainHint');
 
 /** Checks all that can be checked before the first step. */
-export function planFit(stack: Stack, loss: Loss, data: LabelledSamples, options: FitOptions | undefined): FitPlan {
+export function planFit(
+  stack: Stack,
+  loss: Loss,
+  data: LabelledSamples | BatchStream,
+  options: FitOptions | undefined,
+): FitPlan {
   const checked = checkOptions(options, 'fit', OPTIONS);
-  const epochs = checkInteger(checked.epochs ?? 1, 'epochs', 1, 1e6);
-  const batchSize = checkInteger(checked.batchSize ?? 32, 'batchSize', 1);
-  const samples = readSamples(data, stack, loss, 'data');
-  let trainCount = samples.count;
-  let validation: Samples | null = null;
-  let validationStart = 0;
-  if (checked.validationSplit !== undefined) {
-    if (checked.validationData !== undefined) {
-      throw expected('no value', 'validationSplit with validationData', checked.validationSplit, 'Choose one of them.');
-    }
-    const fraction = checkNumber(checked.validationSplit, 'validationSplit', 0, 1, true);
-    trainCount = Math.floor(samples.count * (1 - fraction));
-    if (trainCount === 0 || trainCount === samples.count) {
-      throw expected(`a part of ${samples.count} samples that leaves both sides some`, 'validationSplit', fraction);
-    }
-    validation = samples;
-    validationStart = trainCount;
-  } else if (checked.validationData !== undefined) {
-    validation = readSamples(checked.validationData, stack, loss, 'validationData');
-  }
-  const rows = Math.min(batchSize, trainCount);
-  return {
-    samples,
-    trainCount,
-    validation,
-    validationStart,
-    epochs,
-    batchSize: rows,
-    shuffle: checkBoolean(checked.shuffle ?? true, 'shuffle'),
+  const shared = {
+    epochs: checkInteger(checked.epochs ?? 1, 'epochs', 1, 1e6),
     signal: checkSignal(checked.signal),
     onProgress: checkCallback(checked.onProgress, 'onProgress'),
     onEpochEnd: checkCallback(checked.onEpochEnd, 'onEpochEnd'),
     callbacks: checkCallbacks(checked.callbacks),
     onHint: checkCallback(checked.onHint, 'onHint') ?? warn,
+  };
+  const { batchSize, validationData } = checked;
+  if (batchSize !== undefined) checkInteger(batchSize, 'batchSize', 1);
+  const kept = validationData === undefined ? null : readSamples(validationData, stack, loss, 'validationData');
+  return isBatchStream(data)
+    ? { ...shared, ...planStream(data, checked), validation: kept, validationStart: 0 }
+    : { ...shared, ...planMemory(readSamples(data, stack, loss, 'data'), kept, checked) };
+}
+
+type MemoryPlan = Pick<FitPlan, 'memory' | 'stream' | 'stepsPerEpoch' | 'validation' | 'validationStart'>;
+
+function planMemory(samples: Samples, kept: Samples | null, options: FitOptions): MemoryPlan {
+  const { validationSplit, stepsPerEpoch, prefetch } = options;
+  for (const [name, value] of Object.entries({ stepsPerEpoch, prefetch })) {
+    if (value !== undefined) throw expected('no value', `${name} without a stream`, value);
+  }
+  const shuffle = checkBoolean(options.shuffle ?? true, 'shuffle');
+  const trainCount = validationSplit === undefined ? samples.count : splitAt(samples, kept, validationSplit);
+  const split = trainCount < samples.count;
+  return {
+    memory: { samples, trainCount, batchSize: Math.min(options.batchSize ?? 32, trainCount), shuffle },
+    stream: null,
+    stepsPerEpoch: null,
+    validation: split ? samples : kept,
+    validationStart: split ? trainCount : 0,
+  };
+}
+
+function splitAt({ count }: Samples, kept: Samples | null, validationSplit: number): number {
+  if (kept) {
+    throw expected('no value', 'validationSplit with validationData', validationSplit, 'Choose one of them.');
+  }
+  const fraction = checkNumber(validationSplit, 'validationSplit', 0, 1, true);
+  const trainCount = Math.floor(count * (1 - fraction));
+  if (trainCount === 0 || trainCount === count) {
+    throw expected(`a part of ${count} samples that leaves both sides some`, 'validationSplit', fraction);
+  }
+  return trainCount;
+}
+
+function planStream(stream: BatchStream, options: FitOptions): Pick<FitPlan, 'memory' | 'stream' | 'stepsPerEpoch'> {
+  const { validationSplit, shuffle, stepsPerEpoch, prefetch = 32, batchSize = null } = options;
+  if (validationSplit !== undefined) {
+    throw expected('no value', 'validationSplit with a stream', validationSplit, 'Give validationData instead.');
+  }
+  if (checkBoolean(shuffle ?? false, 'shuffle')) {
+    throw expected('false or nothing', 'shuffle with a stream', shuffle, 'A stream is taken in its own order.');
+  }
+  if (stepsPerEpoch !== undefined) checkInteger(stepsPerEpoch, 'stepsPerEpoch', 1);
+  return {
+    memory: null,
+    stream: { stream, batchSize, prefetch: checkInteger(prefetch, 'prefetch', 1, 1e6) },
+    stepsPerEpoch: stepsPerEpoch ?? null,
   };
 }

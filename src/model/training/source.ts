@@ -32,9 +32,10 @@ export interface TrainingSource {
   readonly stepsPerEpoch: number | null;
   /**
    * The portions of an epoch, counted from 1 since the model was made, from its step `from` on, counted from 0. A portion's
-   * data are there until the next one is asked for.
+   * data are there until the next one is asked for. Returns whether the epoch was brought to its end: false after the
+   * signal.
    */
-  portions(epoch: number, from: number): AsyncGenerator<Portion, void>;
+  portions(epoch: number, from: number): AsyncGenerator<Portion, boolean>;
   /** Called while steps of the epoch before run: a good time to make ready what an epoch needs. */
   prepare(epoch: number): void;
   /** Frees what is left, in whatever state the fit ended. */
@@ -65,7 +66,7 @@ export class MemorySource implements TrainingSource {
     this.data = engine.bind(setup.samples);
   }
 
-  async *portions(epoch: number, from: number): AsyncGenerator<Portion, void> {
+  async *portions(epoch: number, from: number): AsyncGenerator<Portion, boolean> {
     const start = performance.now();
     const order = this.#prepared?.epoch === epoch ? this.#prepared.order : this.#order(epoch);
     const preparationSeconds = (performance.now() - start) / 1000;
@@ -73,6 +74,7 @@ export class MemorySource implements TrainingSource {
     const whole = { data: this.data, order, batchSize, firstIndex: 0, preparationSeconds, isThere: () => true };
     const portion = part(whole, from);
     if (portion.order.length > 0) yield portion;
+    return true;
   }
 
   prepare(epoch: number): void {
