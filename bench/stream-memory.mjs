@@ -32,7 +32,7 @@ for (const [name, model] of Object.entries(networks)) {
   const samples = [];
   const timer = setInterval(() => samples.push(process.memoryUsage().rss / MEGABYTE), 50);
   const steps = Math.floor(bytes / (784 * 128));
-  const { trainSeconds } = await model.fit(() => stream(bytes), { stepsPerEpoch: steps, onHint: () => {} });
+  const { trainSeconds } = await model.fit(() => stream(bytes), { stepsPerEpoch: steps, onWarning: () => {} });
   clearInterval(timer);
   const quarter = Math.ceil(samples.length / 4);
   const peak = (from, to) => Math.max(...samples.slice(from * quarter, to * quarter)).toFixed(0);

@@ -46,6 +46,7 @@ export {
   sequential,
 } from './model/sequential.js';
 export type { ModelConfig } from './model/serialization.js';
+export type { CheckpointOptions } from './model/training/checkpoint-options.js';
 export type { History, HistoryColumns } from './model/training/history.js';
 export type { FitOptions, FitProgress } from './model/training/plan.js';
 export type { BatchStream } from './model/training/stream.js';

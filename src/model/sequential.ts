@@ -210,6 +210,7 @@ export class Sequential {
         epochs: this.#epochs,
         model: this,
         moments: this.#moments,
+        config: () => this.toConfig(),
       };
       const history = await trainModel(context, data, options);
       if (training.loss.targets === 'classes' && !isBatchStream(data)) {

@@ -128,7 +128,7 @@ describe('a model that does not learn', () => {
   it('gets a hint, once', async () => {
     const hints: string[] = [];
     const shuffled = { ...data, targets: data.targets.map((_, index) => (index * 7919) % 3) };
-    await classifier(4, 0).fit(shuffled, { batchSize: 4, epochs: 4, onHint: (text) => hints.push(text) });
+    await classifier(4, 0).fit(shuffled, { batchSize: 4, epochs: 4, onWarning: (text) => hints.push(text) });
     expect(hints).toEqual([expect.stringMatching(/does not learn: after epoch 1.*ln 3 = 1\.0986.*find-lr/)]);
   });
 
@@ -137,7 +137,7 @@ describe('a model that does not learn', () => {
     const model = classifier(4, 0);
     const [weights, bias, ...others] = model.getWeights();
     model.setWeights([weights, bias.fill(-1e3), ...others.map((values) => values.fill(0))]);
-    await model.fit(data, { batchSize: 4, onHint: (text) => hints.push(text) });
+    await model.fit(data, { batchSize: 4, onWarning: (text) => hints.push(text) });
     expect(hints).toEqual([expect.stringMatching(/Every output of layer 0 \(dense\) is zero/)]);
   });
 
@@ -148,7 +148,7 @@ describe('a model that does not learn', () => {
     await model.fit(data, {
       batchSize: 4,
       epochs: 2,
-      onHint: (text) => hints.push(text),
+      onWarning: (text) => hints.push(text),
       onEpochEnd: (result) => {
         results.push(result);
       },
@@ -164,6 +164,6 @@ describe('a model that does not learn', () => {
     await classifier(4, 0).fit(data, { batchSize: 4 });
     await new Promise(setImmediate);
     process.off('warning', listener);
-    expect(warnings).toEqual([expect.stringMatching(/^MnistTrainHint: The model does not learn/)]);
+    expect(warnings).toEqual([expect.stringMatching(/^MnistTrainWarning: The model does not learn/)]);
   });
 });

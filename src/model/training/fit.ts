@@ -1,22 +1,23 @@
 import type { BoundData, RunProgress, RunResult } from '../../backends/backend.js';
 import type { CallbackContext, CallbackModel } from '../../callbacks/callback.js';
 import type { EpochResult } from '../../epoch-result.js';
-import { expected, MnistTrainError } from '../../errors.js';
-import { METRICS_PER_STEP } from '../../program/program.js';
+import { expected } from '../../errors.js';
 import { isMetricSchedule } from '../../schedules/schedule.js';
 import type { Engine } from '../engine.js';
 import { evaluate, indices, meansOf } from '../evaluate.js';
 import type { LabelledSamples } from '../samples.js';
+import type { ModelConfig } from '../serialization.js';
 import type { Stack } from '../stack.js';
 import { CallbackList } from './callbacks.js';
-import { firstNonFinite, placeOf } from './diagnosis.js';
+import { Checkpointer, type Resumable } from './checkpointer.js';
+import { Divergence } from './divergence.js';
 import { notLearningHint } from './hint.js';
 import { type History, makeHistory } from './history.js';
 import { type FitOptions, type FitPlan, planFit } from './plan.js';
-import { Recovery, weightsAreFinite } from './recovery.js';
 import { type StepPlace, stepScalars } from './scalars.js';
+import { describeSetup } from './setup.js';
 import { MemorySource, type Portion, part, stepsOf, type TrainingSource } from './source.js';
-import { epochNumber, type FitState, newFitState, noSteps, type Training } from './state.js';
+import { countSteps, epochNumber, type FitState, newFitState, noSteps, type Training } from './state.js';
 import { type BatchStream, StreamSource } from './stream.js';
 import { watch } from './watch.js';
 
@@ -30,6 +31,8 @@ export interface FitContext {
   /** What callbacks may use, and whether one of them is being called. */
   model: CallbackModel;
   moments: { open: boolean };
+  /** The architecture, to compare a checkpoint's with. */
+  config: () => ModelConfig;
 }
 
 /** Trains; see `Sequential.fit`. */
@@ -67,10 +70,10 @@ class Fit {
   readonly #validation: BoundData | null;
   readonly #state: FitState;
   readonly #callbacks: CallbackList;
-  readonly #recovery: Recovery;
+  readonly #divergence: Divergence;
+  readonly #checkpointer: Checkpointer | null;
   #hinted = false;
-  /** The learning rate of the last step. */
-  #rate = 0;
+  #leftInValidation = false;
 
   constructor(context: FitContext, plan: FitPlan, source: TrainingSource, validation: BoundData | null) {
     this.#context = context;
@@ -79,16 +82,21 @@ class Fit {
     this.#validation = validation;
     this.#state = newFitState(context.epochs.done);
     this.#callbacks = new CallbackList(plan.callbacks, this.#callbackContext(), context.moments);
-    this.#recovery = new Recovery(context.engine, context.training);
+    this.#divergence = new Divergence(context.engine, context.stack, context.training, this.#state);
+    this.#checkpointer = plan.checkpoint && new Checkpointer(plan.checkpoint, this.#resumable());
   }
 
   async run(): Promise<History> {
     this.#checkMonitor();
     let stopped: History['stopped'];
+    const resumed = await this.#resume();
     try {
       await this.#callbacks.begin();
+      if (!resumed) await this.#checkpoint();
       stopped = await this.#epochs();
-      await this.#checkWeights();
+      await this.#divergence.checkWeights(this.#place());
+      if (!this.#leftInValidation) await this.#checkpoint();
+      await this.#checkpointer?.settle();
     } catch (error) {
       // What went wrong first is what the caller has to know.
       await this.#callbacks.end().catch(() => {});
@@ -97,6 +105,18 @@ class Fit {
     await this.#callbacks.end();
     const { results, trainSeconds, stopReason } = this.#state;
     return makeHistory(results, trainSeconds, stopped, stopReason ?? undefined);
+  }
+
+  /** Goes on from a checkpoint where the caller wants that and there is one. */
+  async #resume(): Promise<boolean> {
+    const resumed = (await this.#checkpointer?.begin(this.#plan.onWarning)) ?? false;
+    const { before, results, epoch } = this.#state;
+    if (resumed) this.#context.epochs.done = before + results.length + (epoch.steps > 0 ? 1 : 0);
+    return resumed;
+  }
+
+  async #checkpoint(): Promise<void> {
+    if (!this.#context.engine.disposed) await this.#checkpointer?.write();
   }
 
   async #epochs(): Promise<History['stopped']> {
@@ -136,18 +156,24 @@ class Fit {
     const { watchesBatches } = this.#callbacks;
     for (let done = 0; done < total; ) {
       if (this.#state.stopReason !== null) return false;
-      const piece = part(portion, done, watchesBatches ? 1 : undefined);
+      const rest = part(portion, done);
       if (watchesBatches) await this.#callbacks.call('onTrainBatchBegin', this.#state.epoch.steps + 1);
-      const run = await this.#runSteps(piece, done === 0 || watchesBatches);
+      const { run, interrupted } = await this.#runSteps(rest, done === 0 || watchesBatches);
       done += run.steps;
       if (watchesBatches && run.steps > 0) await this.#endBatch(run);
-      if (run.aborted) return false;
+      if (run.aborted && !interrupted) return false;
+      if (this.#checkpointer?.due) await this.#checkpoint();
     }
     return true;
   }
 
-  /** Runs steps and keeps the books. Only steps that were done count for the optimizer. */
-  async #runSteps(piece: Portion, mark: boolean): Promise<RunResult> {
+  /**
+   * Runs as many steps as may run in one go, and keeps the books. Only steps that were done count for the optimizer. With
+   * `mark` these are steps to come back to when one diverges.
+   */
+  async #runSteps(rest: Portion, mark: boolean): Promise<{ run: RunResult; interrupted: boolean }> {
+    const atMost = this.#callbacks.watchesBatches ? 1 : (this.#checkpointer?.stepsLeft ?? Number.POSITIVE_INFINITY);
+    const piece = part(rest, 0, atMost);
     const { engine, training, epochs } = this.#context;
     const state = this.#state;
     const place = this.#place();
@@ -156,12 +182,13 @@ class Fit {
     const watched = watch({
       signal: this.#plan.signal,
       report: this.#plan.onProgress && ((progress) => this.#report(progress)),
+      interrupt: () => this.#checkpointer?.overdue === true,
     });
     // The clock starts with the turn: waiting for somebody's evaluation is not training time.
     const { run, seconds } = await engine.inTurn(async () => {
       const start = performance.now();
       try {
-        if (mark && !engine.disposed) this.#recovery.mark(piece, place);
+        if (mark) this.#divergence.mark(rest, place);
         const running = engine.run('train', { ...piece, scalars: scalars.rows, options: watched });
         if (state.results.length + 1 < this.#plan.epochs) this.#source.prepare(place.epoch + 1);
         const run = await running;
@@ -172,31 +199,16 @@ class Fit {
     });
     training.state = scalars.stateAfter(run.steps);
     if (run.steps > 0) epochs.done = place.epoch;
-    this.#count(run, seconds, scalars.rates);
+    countSteps(state, run, seconds, scalars.rates);
     watched.rethrow();
-    await this.#checkLosses(run, place);
-    return run;
+    await this.#divergence.checkLosses(run, place, scalars.rates);
+    return { run, interrupted: watched.interrupted };
   }
 
   #place(): StepPlace {
     const { stepsPerEpoch } = this.#source;
     const fitSteps = stepsPerEpoch && stepsPerEpoch * this.#plan.epochs;
     return { epoch: epochNumber(this.#state), fitStep: this.#state.steps, fitSteps, stepsPerEpoch };
-  }
-
-  /** Adds up step by step, so that an epoch in pieces gives the sums of one in a single run. */
-  #count({ metrics, steps, samples }: RunResult, seconds: number, rates: Float64Array): void {
-    const { epoch } = this.#state;
-    for (let step = 0; step < steps; step++) {
-      epoch.lossSum += metrics[step * METRICS_PER_STEP];
-      epoch.correct += metrics[step * METRICS_PER_STEP + 1];
-    }
-    if (steps > 0) epoch.learningRate = this.#rate = rates[steps - 1];
-    epoch.steps += steps;
-    epoch.samples += samples;
-    epoch.seconds += seconds;
-    this.#state.steps += steps;
-    this.#state.trainSeconds += seconds;
   }
 
   #report(progress: RunProgress): void {
@@ -242,6 +254,7 @@ class Fit {
       seconds,
     };
     const validated = await this.#validate(result);
+    if (!validated) await this.#leaveInValidation();
     if (validated && isMetricSchedule(training.optimizer.learningRate)) {
       training.scheduleState = training.optimizer.learningRate.afterEpoch(training.scheduleState, result);
     }
@@ -251,10 +264,17 @@ class Fit {
     await this.#callbacks.call('onEpochEnd', result.epoch, result);
     if (!this.#hinted && !engine.disposed) {
       const hint = notLearningHint(result, state.steps, training, stack, engine);
-      if (hint !== null) this.#plan.onHint(hint);
+      if (hint !== null) this.#plan.onWarning(hint);
       this.#hinted = hint !== null;
     }
+    if (validated && this.#checkpointer?.due) await this.#checkpoint();
     return validated;
+  }
+
+  /** The epoch counts as a whole one here, but who resumes has to validate it: that is what a checkpoint says. */
+  async #leaveInValidation(): Promise<void> {
+    await this.#checkpoint();
+    this.#leftInValidation = true;
   }
 
   async #validate(result: EpochResult): Promise<boolean> {
@@ -270,48 +290,6 @@ class Fit {
     Object.assign(result, named);
     await this.#callbacks.call('onTestEnd', named);
     return true;
-  }
-
-  /** Throws when a step's loss was not finite, after going back to the weights with which it was. */
-  async #checkLosses({ metrics, steps }: RunResult, place: StepPlace): Promise<void> {
-    const { engine, stack } = this.#context;
-    let good = 0;
-    while (good < steps && Number.isFinite(metrics[good * METRICS_PER_STEP])) good++;
-    if (good === steps || engine.disposed) return;
-    const where = firstNonFinite(engine, stack);
-    const step = this.#state.epoch.steps - steps + good + 1;
-    await this.#diverged(place, step, place.fitStep + good, `${metrics[good * METRICS_PER_STEP]}`, where);
-  }
-
-  /** Throws when the very last step left weights that are not finite: no later step would show it. */
-  async #checkWeights(): Promise<void> {
-    const { engine, stack } = this.#context;
-    const { steps, epoch, results } = this.#state;
-    if (steps === 0 || engine.disposed || weightsAreFinite(engine, stack)) return;
-    const place = this.#place();
-    const last = epoch.steps > 0 ? epoch.steps : (place.stepsPerEpoch ?? steps);
-    const lastEpoch = epoch.steps > 0 ? place.epoch : (results.at(-1)?.epoch ?? place.epoch);
-    await this.#diverged({ ...place, epoch: lastEpoch }, last, steps, 'weights that are not finite after it', null);
-  }
-
-  /** Goes back to the weights before the step before `fitStep`, counted from 0, and says what happened at `step`. */
-  async #diverged(
-    place: StepPlace,
-    step: number,
-    fitStep: number,
-    found: string,
-    where: string | null,
-  ): Promise<never> {
-    const { engine, stack } = this.#context;
-    const { steps: kept, ruined } = await engine.inTurn(() => this.#recovery.recover(fitStep));
-    throw nonFiniteError({
-      step: `epoch ${place.epoch}, step ${step}${place.stepsPerEpoch ? ` of ${place.stepsPerEpoch}` : ''}`,
-      found,
-      layer: ruined.length > 0 ? placeOf(ruined[0], stack) : where,
-      byUpdate: ruined.length > 0,
-      rate: this.#rate,
-      kept,
-    });
   }
 
   #checkMonitor(): void {
@@ -332,16 +310,31 @@ class Fit {
     return [...names, 'learningRate', ...(this.#validation ? validation : [])];
   }
 
+  #resumable(): Resumable {
+    const { engine, training, config } = this.#context;
+    const { callbacks, memory, stream } = this.#plan;
+    const batchSize = memory?.batchSize ?? stream?.batchSize ?? 1;
+    const setup = describeSetup(config(), training, this.#plan);
+    return { engine, training, state: this.#state, callbacks, batchSize, setup };
+  }
+
   #callbackContext(): CallbackContext {
     const state = this.#state;
     const { model, training } = this.#context;
+    const { epochs } = this.#plan;
     return {
       model,
-      firstEpoch: state.before + 1,
-      lastEpoch: state.before + this.#plan.epochs,
+      get firstEpoch() {
+        return state.before + 1;
+      },
+      get lastEpoch() {
+        return state.before + epochs;
+      },
       stepsPerEpoch: this.#source.stepsPerEpoch,
       monitors: this.#monitors,
-      results: state.results,
+      get results() {
+        return state.results;
+      },
       get step() {
         return training.state.step;
       },
@@ -350,31 +343,4 @@ class Fit {
       },
     };
   }
-}
-
-interface NonFinite {
-  step: string;
-  found: string;
-  layer: string | null;
-  byUpdate: boolean;
-  rate: number;
-  /** Steps of the fit. */
-  kept: number;
-}
-
-function nonFiniteError({ step, found, layer, byUpdate, rate, kept }: NonFinite): MnistTrainError {
-  const began =
-    layer === null
-      ? ''
-      : byUpdate
-        ? ` It began in ${layer}: the update of the step before made its weights infinite or NaN.`
-        : ` It began in ${layer}: its outputs are the first that are not finite.`;
-  return new MnistTrainError(
-    'ERR_NON_FINITE',
-    `Expected a finite loss in ${step}, received ${found}.${began} ` +
-      `Lower the learning rate (it was ${Number(rate.toPrecision(4))}), clip gradients with globalClipNorm, or scale the inputs. ` +
-      (kept === 0
-        ? 'The model keeps the weights that it had before this fit.'
-        : `The model keeps the weights that it had after ${kept} steps of this fit, with which the loss was finite.`),
-  );
 }

@@ -7,6 +7,7 @@ import { checkBoolean, checkCallback, checkOptions, checkSignal, type OptionName
 import { type LabelledSamples, readSamples } from '../samples.js';
 import type { Stack } from '../stack.js';
 import { checkCallbacks } from './callbacks.js';
+import { type CheckpointOptions, type CheckpointPlan, checkCheckpoint } from './checkpoint-options.js';
 import { type BatchStream, isBatchStream } from './stream.js';
 
 export interface FitProgress {
@@ -54,8 +55,13 @@ export interface FitOptions {
   onEpochEnd?: (result: EpochResult) => void | Promise<void>;
   /** Called in their order at the moments that they have functions for, and awaited. */
   callbacks?: readonly Callback[];
-  /** Gets advice when the model does not learn at all; default: `process.emitWarning`. */
-  onHint?: (text: string) => void;
+  /** Writes where training stands to a folder every now and then, and goes on from there after an interruption. */
+  checkpoint?: CheckpointOptions;
+  /**
+   * Gets remarks: advice when the model does not learn at all, a damaged checkpoint that was passed over. Default:
+   * `process.emitWarning`.
+   */
+  onWarning?: (text: string) => void;
 }
 
 const OPTIONS: OptionNames<FitOptions> = {
@@ -70,7 +76,8 @@ const OPTIONS: OptionNames<FitOptions> = {
   onProgress: true,
   onEpochEnd: true,
   callbacks: true,
-  onHint: true,
+  checkpoint: true,
+  onWarning: true,
 };
 
 export interface FitPlan {
@@ -87,10 +94,11 @@ export interface FitPlan {
   onProgress?: FitOptions['onProgress'];
   onEpochEnd?: FitOptions['onEpochEnd'];
   callbacks: readonly Callback[];
-  onHint: (text: string) => void;
+  checkpoint: CheckpointPlan | null;
+  onWarning: (text: string) => void;
 }
 
-const warn = (text: string): void => process.emitWarning(text, 'MnistTrainHint');
+const warn = (text: string): void => process.emitWarning(text, 'MnistTrainWarning');
 
 /** Checks all that can be checked before the first step. */
 export function planFit(
@@ -106,7 +114,8 @@ export function planFit(
     onProgress: checkCallback(checked.onProgress, 'onProgress'),
     onEpochEnd: checkCallback(checked.onEpochEnd, 'onEpochEnd'),
     callbacks: checkCallbacks(checked.callbacks),
-    onHint: checkCallback(checked.onHint, 'onHint') ?? warn,
+    checkpoint: checkCheckpoint(checked.checkpoint),
+    onWarning: checkCallback(checked.onWarning, 'onWarning') ?? warn,
   };
   const { batchSize, validationData } = checked;
   if (batchSize !== undefined) checkInteger(batchSize, 'batchSize', 1);

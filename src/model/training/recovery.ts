@@ -1,6 +1,5 @@
 import type { OptimizerState } from '../../optimizers/optimizer.js';
 import type { Engine, Snapshot } from '../engine.js';
-import type { Stack } from '../stack.js';
 import { type StepPlace, stepScalars } from './scalars.js';
 import { type Portion, part } from './source.js';
 import type { Training } from './state.js';
@@ -72,9 +71,4 @@ export class Recovery {
 
 function nonFiniteIn(values: Snapshot): string[] {
   return [...values].filter(([, numbers]) => numbers.some((value) => !Number.isFinite(value))).map(([name]) => name);
-}
-
-/** Whether a model's weights are numbers, all of them. */
-export function weightsAreFinite(engine: Engine, { parameters }: Stack): boolean {
-  return parameters.every(({ name }) => engine.read(name).every((value) => value * 0 === 0));
 }

@@ -1,7 +1,9 @@
+import type { RunResult } from '../../backends/backend.js';
 import type { EpochResult } from '../../epoch-result.js';
 import type { JsonValue } from '../../json.js';
 import type { Loss } from '../../losses/loss.js';
 import type { Optimizer, OptimizerState } from '../../optimizers/optimizer.js';
+import { METRICS_PER_STEP } from '../../program/program.js';
 import type { Augmentation } from '../augmentation.js';
 
 /** What a compiled model carries from one fit to the next. */
@@ -61,3 +63,23 @@ export const newFitState = (before: number): FitState => ({
 
 /** The running epoch, or the one that comes next, counted from 1 since the model was made. */
 export const epochNumber = ({ before, results }: FitState): number => before + results.length + 1;
+
+/** Adds a run's steps one by one, so that an epoch in pieces gives the sums of one in a single run. */
+export function countSteps(
+  state: FitState,
+  { metrics, steps, samples }: RunResult,
+  seconds: number,
+  rates: Float64Array,
+): void {
+  const { epoch } = state;
+  for (let step = 0; step < steps; step++) {
+    epoch.lossSum += metrics[step * METRICS_PER_STEP];
+    epoch.correct += metrics[step * METRICS_PER_STEP + 1];
+  }
+  if (steps > 0) epoch.learningRate = rates[steps - 1];
+  epoch.steps += steps;
+  epoch.samples += samples;
+  epoch.seconds += seconds;
+  state.steps += steps;
+  state.trainSeconds += seconds;
+}

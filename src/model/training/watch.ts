@@ -6,6 +6,8 @@ interface Watch extends Required<RunOptions> {
   end(): void;
   /** Throws what the caller's function threw. */
   rethrow(): void;
+  /** Whether `interrupt` ended the run. */
+  readonly interrupted: boolean;
 }
 
 interface Watched {
@@ -22,6 +24,7 @@ interface Watched {
 export function watch({ signal, report, interrupt }: Watched): Watch {
   const { controller, unlink } = linkedController(signal);
   let failure: { error: unknown } | null = null;
+  let interrupted = false;
   return {
     signal: controller.signal,
     onProgress: (progress) => {
@@ -34,12 +37,18 @@ export function watch({ signal, report, interrupt }: Watched): Watch {
           failure = { error };
           controller.abort();
         }
-        if (interrupt?.()) controller.abort();
+        if (interrupt?.()) {
+          interrupted = true;
+          controller.abort();
+        }
       }
     },
     end: unlink,
     rethrow: () => {
       if (failure) throw failure.error;
+    },
+    get interrupted() {
+      return interrupted;
     },
   };
 }

@@ -1,0 +1,66 @@
+import { createHash } from 'node:crypto';
+import { MnistTrainError } from '../errors.js';
+import type { JsonValue } from '../json.js';
+import { type DecodedTensor, decodeSafetensors, encodeSafetensors, type SafetensorsTensor } from './safetensors.js';
+
+/**
+ * Checkpoints: safetensors files whose metadata hold where training stands, as JSON, and a digest of the whole file, since
+ * a flipped bit in a weight would otherwise go unseen.
+ */
+
+const STATE_KEY = 'mnist_train.checkpoint';
+const DIGEST_KEY = 'mnist_train.sha256';
+/** Stands for the digest while the file is digested. */
+const NO_DIGEST = '0'.repeat(64);
+const DIGEST_FIELD = Buffer.from(`"${DIGEST_KEY}":"`);
+
+export interface CheckpointFile {
+  tensors: readonly SafetensorsTensor[];
+  state: JsonValue;
+  /** The caller's own text. */
+  metadata: Readonly<Record<string, string>>;
+}
+
+/** Numbers may be NaN or infinite, which JSON cannot say: they become { nonFinite: "NaN" }. */
+export function encodeCheckpoint({ tensors, state, metadata }: CheckpointFile): Uint8Array {
+  const json = JSON.stringify(state, (_key, value) =>
+    typeof value === 'number' && !Number.isFinite(value) ? { nonFinite: String(value) } : value,
+  );
+  const bytes = encodeSafetensors(tensors, { ...metadata, [STATE_KEY]: json, [DIGEST_KEY]: NO_DIGEST });
+  const place = digestPlace(bytes);
+  Buffer.from(digestOf(bytes)).copy(bytes, place);
+  return bytes;
+}
+
+export interface DecodedCheckpoint {
+  tensors: ReadonlyMap<string, DecodedTensor>;
+  state: JsonValue;
+  metadata: Record<string, string>;
+}
+
+/** Throws ERR_FORMAT for another file and ERR_CHECKSUM for a damaged one, naming `source`. */
+export function decodeCheckpoint(bytes: Uint8Array, source: string): DecodedCheckpoint {
+  const { tensors, metadata } = decodeSafetensors(bytes, source);
+  const { [STATE_KEY]: json, [DIGEST_KEY]: digest, ...own } = metadata;
+  if (json === undefined || digest === undefined) {
+    throw new MnistTrainError('ERR_FORMAT', `Expected a checkpoint in ${source}, received another safetensors file.`);
+  }
+  const copy = Uint8Array.from(bytes);
+  Buffer.from(NO_DIGEST).copy(copy, digestPlace(bytes));
+  const actual = digestOf(copy);
+  if (actual !== digest) {
+    throw new MnistTrainError(
+      'ERR_CHECKSUM',
+      `Expected SHA-256 ${digest} for ${source}, received ${actual}: it is damaged.`,
+    );
+  }
+  const state: JsonValue = JSON.parse(json, (_key, value) =>
+    typeof value?.nonFinite === 'string' ? Number(value.nonFinite) : value,
+  );
+  return { tensors, state, metadata: own };
+}
+
+const digestPlace = (bytes: Uint8Array): number =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).indexOf(DIGEST_FIELD) + DIGEST_FIELD.length;
+
+const digestOf = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');

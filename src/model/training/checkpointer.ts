@@ -1,0 +1,178 @@
+import type { Callback, CallbackState } from '../../callbacks/callback.js';
+import { MnistTrainError } from '../../errors.js';
+import type { JsonValue } from '../../json.js';
+import type { OptimizerState } from '../../optimizers/optimizer.js';
+import type { Engine, Snapshot } from '../engine.js';
+import {
+  type FoundCheckpoint,
+  listCheckpoints,
+  newestCheckpoint,
+  openFolder,
+  writeCheckpoint,
+} from './checkpoint-folder.js';
+import type { CheckpointPlan } from './checkpoint-options.js';
+import { checkSameSetup } from './setup.js';
+import type { FitState, Training } from './state.js';
+
+const FORMAT_VERSION = 1;
+
+/** All that goes into a checkpoint and comes out of it. */
+export interface Resumable {
+  engine: Engine;
+  training: Training;
+  state: FitState;
+  callbacks: readonly Callback[];
+  /** The greatest batch of a step so far: what the session must have room for. */
+  batchSize: number;
+  setup: JsonValue;
+}
+
+interface SavedState {
+  formatVersion: number;
+  setup: JsonValue;
+  fit: FitState;
+  optimizer: OptimizerState;
+  schedule: JsonValue;
+  callbacks: { values: JsonValue; weights: number }[];
+}
+
+/** Writes checkpoints while training goes on; reads the newest when it begins. */
+export class Checkpointer {
+  readonly #plan: CheckpointPlan;
+  readonly #run: Resumable;
+  #last = performance.now();
+  #lastStep: number;
+  #writing: Promise<void> = Promise.resolve();
+  #failure: { error: unknown } | null = null;
+
+  constructor(plan: CheckpointPlan, run: Resumable) {
+    this.#plan = plan;
+    this.#run = run;
+    this.#lastStep = run.state.steps;
+  }
+
+  /**
+   * Makes the folder ready and, when asked to resume, brings back where the newest checkpoint stands. Rejects with
+   * ERR_STATE for a folder with checkpoints that nobody asked to resume, and for those of another run; with ERR_CHECKSUM
+   * and ERR_FILE. Resolves with whether there was one.
+   */
+  async begin(onDamaged: (text: string) => void): Promise<boolean> {
+    const { directory, resume } = this.#plan;
+    await openFolder(directory);
+    const found = resume ? await newestCheckpoint(directory, onDamaged) : null;
+    if (found) this.#restore(found);
+    else if (!resume && (await listCheckpoints(directory)).length > 0) {
+      throw new MnistTrainError(
+        'ERR_STATE',
+        `Expected a folder without checkpoints, but ${directory} has some. Resume that training (resume: true), or choose another folder.`,
+      );
+    }
+    this.#lastStep = this.#run.state.steps;
+    return found !== null;
+  }
+
+  /** Whether the time for one has come. */
+  get due(): boolean {
+    const { everySeconds, everySteps } = this.#plan;
+    const steps = this.#run.state.steps - this.#lastStep;
+    return performance.now() - this.#last >= everySeconds * 1000 || (everySteps !== null && steps >= everySteps);
+  }
+
+  /** Whether time alone says so: what a run in flight can be asked. */
+  get overdue(): boolean {
+    return performance.now() - this.#last >= this.#plan.everySeconds * 1000;
+  }
+
+  /** Steps that may run before one is due. */
+  get stepsLeft(): number {
+    const { everySteps } = this.#plan;
+    if (everySteps === null) return Number.POSITIVE_INFINITY;
+    return Math.max(1, everySteps - (this.#run.state.steps - this.#lastStep));
+  }
+
+  /**
+   * Takes down where training stands, and writes it while training goes on. Not while steps run. Rejects with the error of
+   * the one before: training that nobody could resume shall not look as if it were saved.
+   */
+  async write(): Promise<void> {
+    await this.settle();
+    const { engine, training, state, batchSize, setup } = this.#run;
+    const values = await engine.inTurn(() => engine.snapshot(batchSize));
+    // Diverged: the next step will show it, and the checkpoint before is of more use.
+    if (![...values.values()].every(areFinite)) return;
+    const states = this.#run.callbacks.map((callback) => callback.getState?.() ?? { values: null });
+    const saved: SavedState = {
+      formatVersion: FORMAT_VERSION,
+      setup,
+      fit: state,
+      optimizer: training.state,
+      schedule: training.scheduleState,
+      callbacks: states.map((each) => ({ values: each.values, weights: each.weights?.length ?? 0 })),
+    };
+    const { directory, keep, metadata } = this.#plan;
+    // A copy: training changes its state while the file is written.
+    const file = {
+      tensors: tensorsOf(values, states),
+      state: structuredClone(saved) as unknown as JsonValue,
+      metadata,
+    };
+    this.#last = performance.now();
+    this.#lastStep = state.steps;
+    this.#writing = writeCheckpoint(directory, training.state.step, file, keep).catch((error) => {
+      this.#failure = { error };
+    });
+  }
+
+  /** Waits for the file in the making. */
+  async settle(): Promise<void> {
+    await this.#writing;
+    if (this.#failure) throw this.#failure.error;
+  }
+
+  #restore({ path, state, tensors }: FoundCheckpoint): void {
+    const { engine, training, callbacks, batchSize, setup, state: fit } = this.#run;
+    const saved = state as unknown as SavedState;
+    if (saved.formatVersion !== FORMAT_VERSION) {
+      throw new MnistTrainError(
+        'ERR_FORMAT',
+        `Expected a checkpoint of format ${FORMAT_VERSION} in ${path}, received ${saved.formatVersion}: it was written by another version of mnist-train.`,
+      );
+    }
+    checkSameSetup(setup, saved.setup, path);
+    if (saved.callbacks.length !== callbacks.length) {
+      throw new MnistTrainError(
+        'ERR_STATE',
+        `Expected ${saved.callbacks.length} callbacks, as in the checkpoint ${path}, received ${callbacks.length}.`,
+      );
+    }
+    const values = new Map([...engine.snapshot(batchSize).keys()].map((name) => [name, tensors.get(name)?.data]));
+    for (const [name, data] of values) {
+      if (!data)
+        throw new MnistTrainError(
+          'ERR_FORMAT',
+          `Expected tensor ${name} in ${path}, found none: it was written by another version of mnist-train.`,
+        );
+    }
+    engine.restore(values as Snapshot);
+    training.state = saved.optimizer;
+    training.scheduleState = saved.schedule;
+    Object.assign(fit, saved.fit);
+    callbacks.forEach((callback, index) => {
+      const { values: own, weights } = saved.callbacks[index];
+      const lists = Array.from({ length: weights }, (_, place) => tensors.get(weightName(index, place))!.data);
+      callback.setState?.({ values: own, ...(weights > 0 && { weights: lists }) });
+    });
+  }
+}
+
+const areFinite = (values: Float32Array): boolean => values.every((value) => value * 0 === 0);
+
+const weightName = (callback: number, place: number): string => `callback.${callback}.weights.${place}`;
+
+function tensorsOf(values: Snapshot, states: readonly CallbackState[]) {
+  const own = [...values].map(([name, data]) => ({ name, shape: [data.length], data }));
+  const theirs = states.flatMap(({ weights = [] }, index) =>
+    weights.map((data, place) => ({ name: weightName(index, place), shape: [data.length], data })),
+  );
+  return [...own, ...theirs];
+}
