@@ -71,6 +71,8 @@ interface DoneEvent extends Engine {
   weightsSha256: string;
   /** The model file. */
   model: string;
+  /** With `--early-stopping`: why training ended before its last epoch. */
+  stopReason?: string;
 }
 
 /** `download`: a source that did not deliver, and why; the next one is tried. */
