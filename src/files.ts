@@ -134,7 +134,8 @@ async function followLinks(path: string): Promise<string> {
   }
 }
 
-async function statIfThere(path: string) {
+/** What the system says of a file; null when it is not there. */
+export async function statIfThere(path: string) {
   try {
     return await stat(path);
   } catch (error) {

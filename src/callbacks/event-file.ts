@@ -1,6 +1,6 @@
-import { appendFile, stat, truncate } from 'node:fs/promises';
+import { appendFile, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
-import { errorCode, fileError, makeFolderOf } from '../files.js';
+import { fileError, makeFolderOf, statIfThere } from '../files.js';
 import { encodeFileVersion, encodeScalars } from '../formats/tensorboard.js';
 
 /** How much of which file there is: what a checkpoint keeps of it. */
@@ -51,19 +51,20 @@ export class EventFile {
   }
 
   /**
-   * Goes on in the file of an interrupted fit, behind what a checkpoint knows of it: events after that come again. When
-   * the file lost that part or is gone, this one remains a new file.
+   * Goes on in the file of an interrupted fit, behind what a checkpoint knows of it: events after that come again. Beside a
+   * file that is gone or lost that part goes another, always of the same name: a checkpoint may be resumed several times.
    */
   async resume({ name, bytes }: EventFileState): Promise<void> {
-    const path = join(this.#folder, name);
+    const size = async (file: string) => (await statIfThere(join(this.#folder, file)))?.size ?? 0;
+    const whole = (await size(name)) >= bytes;
+    this.#name = whole ? name : `${name}.more`;
+    this.#bytes = whole ? bytes : 0;
+    if ((await size(this.#name)) === this.#bytes) return;
+    const path = join(this.#folder, this.#name);
     try {
-      if ((await stat(path)).size < bytes) return;
-      await truncate(path, bytes);
+      await truncate(path, this.#bytes);
     } catch (error) {
-      if (errorCode(error) === 'ENOENT') return;
       throw fileError('write', path, error);
     }
-    this.#name = name;
-    this.#bytes = bytes;
   }
 }

@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process';
 import { appendFileSync, existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -6,34 +5,12 @@ import { encodeFileVersion, encodeScalars } from '../../src/formats/tensorboard.
 import { type CallbackState, type TensorBoardOptions, tensorBoard } from '../../src/index.js';
 import { availableBackends, titleOf } from '../helpers/backends.js';
 import { epochsOf, type Numbers, PlayedFit, temporaryFolder } from '../helpers/callbacks.js';
+import { type Event, readEvents, runOf } from '../helpers/tfevents.js';
 import { classifier, errorOf, failure, separable } from '../helpers/toy.js';
 
-interface Event {
-  wallTime: number;
-  step: number;
-  fileVersion?: string;
-  scalars: Record<string, number>;
-}
-
-const reader = join(import.meta.dirname, '..', 'helpers', 'read-tfevents.py');
 const folder = temporaryFolder('tensorboard');
 let places = 0;
 const place = () => join(folder, String(places++));
-
-/** Reads with a reader that shares nothing with the writer. NaN is null. Throws for checksums that are wrong. */
-function readEvents(...paths: string[]): Event[][] {
-  const text = execFileSync('python3', [reader, ...paths], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
-  return JSON.parse(text.replace(/\b-?(NaN|Infinity)\b/g, 'null'));
-}
-
-/** The scalars of a run's files, in the order of their names: step, then values. */
-function runOf(logDirectory: string, run: string): [number, Record<string, number>][] {
-  const files = readdirSync(join(logDirectory, run)).sort();
-  return readEvents(...files.map((file) => join(logDirectory, run, file))).flatMap(([head, ...events]) => {
-    expect(head).toMatchObject({ fileVersion: 'brain.Event:2', step: 0, scalars: {} });
-    return events.map(({ step, scalars }): [number, Record<string, number>] => [step, scalars]);
-  });
-}
 
 describe('event files', () => {
   it('an independent reader finds every value, step and time', () => {
@@ -166,9 +143,11 @@ describe('tensorBoard', () => {
       const state = await new PlayedFit(tensorBoard({ logDirectory }), numbers).run({ until: 2 });
       const [old] = readdirSync(join(logDirectory, 'train'));
       harm(join(logDirectory, 'train', old));
-      const resumed = tensorBoard({ logDirectory });
-      resumed.setState!(state!);
-      await new PlayedFit(resumed, numbers).run({ done: 2 });
+      for (let again = 0; again < 2; again++) {
+        const resumed = tensorBoard({ logDirectory });
+        resumed.setState!(state!);
+        await new PlayedFit(resumed, numbers).run({ done: 2 });
+      }
       rmSync(join(logDirectory, 'train', old), { force: true });
       expect(runOf(logDirectory, 'train').map(([step]) => step)).toEqual([3]);
     }
