@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, readlink, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
+import { mkdir, open, readdir, readlink, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { MnistTrainError } from './errors.js';
 
@@ -95,6 +95,16 @@ export async function makeFolderOf(path: string): Promise<void> {
     await mkdir(dirname(path), { recursive: true });
   } catch (error) {
     throw fileError('write', path, error);
+  }
+}
+
+/** Removes what killed processes left of the file half-written, under the names of `temporaryName`. */
+export async function removeLeftovers(path: string): Promise<void> {
+  const folder = dirname(path);
+  const names = await readdir(folder).catch(() => []); // what cannot be listed stays
+  for (const name of names) {
+    const end = name.startsWith(`${basename(path)}.`) ? name.slice(basename(path).length) : '';
+    if (/^\.\d+-[0-9a-f]{12}\.part$/.test(end)) await removeQuietly(join(folder, name));
   }
 }
 

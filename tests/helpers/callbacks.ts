@@ -1,15 +1,5 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll } from 'vitest';
+import { writeFileSync } from 'node:fs';
 import type { Callback, CallbackContext, CallbackState, EpochResult } from '../../src/index.js';
-
-/** A folder for the files of a test file, removed at its end. */
-export function temporaryFolder(name: string): string {
-  const folder = mkdtempSync(join(tmpdir(), `mnist-train-${name}-`));
-  afterAll(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
-}
 
 /** Numbers of an epoch; the rest is filled in. */
 export type Numbers = Partial<EpochResult>;

@@ -12,12 +12,9 @@ import {
   tensorBoard,
 } from '../../src/index.js';
 import { availableBackends, titleOf } from '../helpers/backends.js';
-import { temporaryFolder } from '../helpers/callbacks.js';
+import { temporaryFolder } from '../helpers/small-dataset.js';
 import { runOf } from '../helpers/tfevents.js';
 import { classifier, separable } from '../helpers/toy.js';
-
-const folder = temporaryFolder('resume');
-let places = 0;
 
 /** Best in epoch 3; early stopping ends the fit at epoch 6. */
 const LOSSES = [5, 4, 1, 3, 2, 3, 0, 0];
@@ -69,7 +66,7 @@ describe.each(
     train: runOf(join(root, 'logs'), 'train'),
     validation: runOf(join(root, 'logs'), 'validation'),
   });
-  const newRoot = () => join(folder, String(places++));
+  const newRoot = () => join(temporaryFolder(), 'run');
 
   it('go on as if there had been no interruption', async () => {
     const peaceful = newRoot();

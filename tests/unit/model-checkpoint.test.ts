@@ -3,12 +3,11 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { loadModel, type ModelCheckpointOptions, modelCheckpoint, sgd } from '../../src/index.js';
 import { availableBackends, titleOf } from '../helpers/backends.js';
-import { epochsOf, type Numbers, PlayedFit, temporaryFolder } from '../helpers/callbacks.js';
+import { epochsOf, type Numbers, PlayedFit } from '../helpers/callbacks.js';
+import { temporaryFolder } from '../helpers/small-dataset.js';
 import { classifier, errorOf, failure, separable } from '../helpers/toy.js';
 
-const folder = temporaryFolder('checkpoint');
-let places = 0;
-const place = () => join(folder, String(places++));
+const place = () => join(temporaryFolder(), 'models');
 
 /** What is in a folder: of each file, the epoch whose weights it has. */
 const filesIn = (path: string) =>

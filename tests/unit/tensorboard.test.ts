@@ -4,17 +4,16 @@ import { describe, expect, it } from 'vitest';
 import { encodeFileVersion, encodeScalars } from '../../src/formats/tensorboard.js';
 import { type CallbackState, type TensorBoardOptions, tensorBoard } from '../../src/index.js';
 import { availableBackends, titleOf } from '../helpers/backends.js';
-import { epochsOf, type Numbers, PlayedFit, temporaryFolder } from '../helpers/callbacks.js';
+import { epochsOf, type Numbers, PlayedFit } from '../helpers/callbacks.js';
+import { temporaryFolder } from '../helpers/small-dataset.js';
 import { type Event, readEvents, runOf } from '../helpers/tfevents.js';
 import { classifier, errorOf, failure, separable } from '../helpers/toy.js';
 
-const folder = temporaryFolder('tensorboard');
-let places = 0;
-const place = () => join(folder, String(places++));
+const place = () => join(temporaryFolder(), 'logs');
 
 describe('event files', () => {
   it('an independent reader finds every value, step and time', () => {
-    const path = join(folder, 'records');
+    const path = join(temporaryFolder(), 'records');
     const events: Event[] = [
       { wallTime: 1700000000.25, step: 0, scalars: { a: 0 } },
       { wallTime: 1700000001.5, step: 1, scalars: { a: -0.5, 'b/c': 1e-30, épsilon: 0.25 } },
@@ -35,14 +34,14 @@ describe('event files', () => {
   });
 
   it('takes numbers that are not finite', () => {
-    const path = join(folder, 'not-finite');
+    const path = join(temporaryFolder(), 'not-finite');
     const scalars = { a: Number.NaN, b: Number.POSITIVE_INFINITY };
     writeFileSync(path, encodeScalars({ wallTime: 1, step: 1, scalars }));
     expect(readEvents(path)[0][0].scalars).toEqual({ a: null, b: null });
   });
 
   it('the reader refuses a byte that is not as it was written, wherever it is', () => {
-    const path = join(folder, 'damaged');
+    const path = join(temporaryFolder(), 'damaged');
     const bytes = encodeScalars({ wallTime: 1, step: 1, scalars: { a: 0.5 } });
     // In the length, its checksum, the data, its checksum.
     for (const at of [0, 9, 14, bytes.length - 1]) {
