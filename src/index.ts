@@ -33,7 +33,28 @@ export { type CategoricalCrossentropyOptions, categoricalCrossentropy } from './
 export type { Loss } from './losses/loss.js';
 export { meanSquaredError } from './losses/mean-squared-error.js';
 export type { LossName } from './losses/resolve.js';
+export type { Average, ClassScores } from './metrics/class-counts.js';
+export type { ClassMetricOptions } from './metrics/class-metrics.js';
+export {
+  type ClassificationReport,
+  type ClassificationReportOptions,
+  classificationReport,
+} from './metrics/classification-report.js';
+export { type ConfusionMatrixOptions, confusionMatrix } from './metrics/confusion-matrix.js';
+export {
+  type CalibrationErrorOptions,
+  expectedCalibrationError,
+  type ReliabilityBin,
+  reliabilityDiagram,
+} from './metrics/expected-calibration-error.js';
+export { fitTemperature } from './metrics/fit-temperature.js';
+export type { Labels, ScoreOptions, Scores } from './metrics/inputs.js';
+export type { Metric, MetricBatch, MetricOptions, MetricState, MetricTask } from './metrics/metric.js';
+export { negativeLogLikelihood } from './metrics/negative-log-likelihood.js';
+export { type MetricName, metrics } from './metrics/resolve.js';
+export { type TopKAccuracyOptions, topKAccuracy } from './metrics/top-k-accuracy.js';
 export type { AugmentationOptions } from './model/augmentation.js';
+export type { Calibration, CalibrationQuality } from './model/calibrate.js';
 export type { BackendChoice, EngineOptions } from './model/engine.js';
 export type { LabelledSamples, PredictInputs } from './model/samples.js';
 export {

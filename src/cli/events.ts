@@ -1,7 +1,7 @@
 import type { BackendName, Isa } from '../backends/backend.js';
 import type { LoadAttempt } from '../backends/select.js';
 import type { DownloadResult, FailedSource } from '../data/download.js';
-import type { LayerConfig } from '../index.js';
+import type { ClassScores, LayerConfig } from '../index.js';
 import type { RecipeMeasurement } from './bench/recipes.js';
 
 /** What does the arithmetic: `isa` is null in TypeScript. */
@@ -93,7 +93,13 @@ export interface EvaluationEvent extends Engine {
   accuracy: number;
   loss: number;
   count: number;
-  perClass: { label: number; count: number; correct: number; accuracy: number | null }[];
+  /** The part of the images whose class is among the three most probable. */
+  top3Accuracy: number;
+  /** In 15 bins. */
+  expectedCalibrationError: number;
+  /** `accuracy` is `recall`, but null without samples. */
+  perClass: (ClassScores & { label: number; count: number; correct: number; accuracy: number | null })[];
+  averages: { macro: ClassScores; micro: ClassScores; weighted: ClassScores };
   /** confusion[label][answer]: how many samples of a class got which answer. */
   confusion: number[][];
 }

@@ -75,6 +75,7 @@ export class Engine {
   #waiting = 0;
   #running = false;
   #writes = 0;
+  #undisturbed = false;
   readonly #disposal = new AbortController();
 
   constructor(
@@ -223,6 +224,16 @@ export class Engine {
     }
   }
 
+  /** Calls `work` while nobody may write weights. Belongs in a turn, so that no training does. */
+  async undisturbed<T>(work: () => Promise<T>): Promise<T> {
+    this.#undisturbed = true;
+    try {
+      return await work();
+    } finally {
+      this.#undisturbed = false;
+    }
+  }
+
   /** Ends a run in flight after its step, and frees the session as soon as nothing runs in it. Idempotent. */
   dispose(): void {
     if (this.disposed) return;
@@ -235,9 +246,9 @@ export class Engine {
     if (this.disposed) throw new MnistTrainError('ERR_STATE', 'The model was disposed of. Make or load a new one.');
   }
 
-  #checkIdle(verb: string): void {
+  #checkIdle(verb: 'read' | 'written'): void {
     this.#checkAlive();
-    if (this.#running) {
+    if (this.#running || (this.#undisturbed && verb === 'written')) {
       throw new MnistTrainError(
         'ERR_STATE',
         `Weights cannot be ${verb} in the middle of a run. Use onEpochEnd, or wait for fit or evaluate to end.`,

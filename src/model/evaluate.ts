@@ -11,26 +11,28 @@ export interface Means {
   accuracy?: number;
 }
 
+export interface EvaluationRequest {
+  data: BoundData;
+  order: Uint32Array;
+  batchSize?: number;
+  signal?: AbortSignal;
+}
+
 /** Loss and accuracy over some samples; null when the signal came first. */
-export async function evaluate(
+export async function evaluate(engine: Engine, loss: Loss, request: EvaluationRequest): Promise<Means | null> {
+  if (request.signal?.aborted) return null;
+  return engine.inTurn(() => evaluateNow(engine, loss, request));
+}
+
+/** The same, for a caller whose turn it is. */
+export async function evaluateNow(
   engine: Engine,
   loss: Loss,
-  {
-    data,
-    order,
-    batchSize = EVALUATION_BATCH_SIZE,
-    signal,
-  }: {
-    data: BoundData;
-    order: Uint32Array;
-    batchSize?: number;
-    signal?: AbortSignal;
-  },
+  { data, order, batchSize = EVALUATION_BATCH_SIZE, signal }: EvaluationRequest,
 ): Promise<Means | null> {
-  if (signal?.aborted) return null;
   const rows = Math.min(batchSize, order.length);
   const request = { data, order, batchSize: rows, scalars: null, options: { signal } };
-  const run = await engine.inTurn(() => engine.run('evaluate', request));
+  const run = await engine.run('evaluate', request);
   return run.aborted ? null : meansOf(run, loss);
 }
 

@@ -3,17 +3,21 @@ import { createHash } from 'node:crypto';
 import { endianness } from 'node:os';
 import type { BackendName, Isa } from '../backends/backend.js';
 import { checkInteger, expected, MnistTrainError } from '../errors.js';
-import type { Layer, LayerConfig } from '../layers/layer.js';
+import type { Layer, LayerConfig, OutputActivation } from '../layers/layer.js';
 import type { Loss } from '../losses/loss.js';
 import { type LossName, resolveLoss } from '../losses/resolve.js';
+import type { Metric } from '../metrics/metric.js';
+import type { MetricName } from '../metrics/resolve.js';
 import type { Optimizer } from '../optimizers/optimizer.js';
 import { type OptimizerName, resolveOptimizer } from '../optimizers/resolve.js';
 import { checkOptions, checkSignal, type OptionNames } from '../options.js';
 import { type Program, sizeOf } from '../program/program.js';
 import { initialScheduleState } from '../schedules/schedule.js';
 import { type AugmentationOptions, resolveAugmentation } from './augmentation.js';
+import { type Calibration, calibrateModel } from './calibrate.js';
 import { checkEngineOptions, Engine, type EngineOptions, INFER_CAPACITY } from './engine.js';
-import { EVALUATION_BATCH_SIZE, evaluate, indices } from './evaluate.js';
+import { EVALUATION_BATCH_SIZE, indices } from './evaluate.js';
+import { compileMetrics, evaluateWithMetrics } from './evaluate-metrics.js';
 import { lowerModel } from './lower.js';
 import { type LabelledSamples, type PredictInputs, readInputs, readSamples } from './samples.js';
 import {
@@ -50,6 +54,11 @@ export interface CompileOptions extends EngineOptions {
   optimizer: OptimizerName | Optimizer;
   loss: LossName | Loss;
   /**
+   * What `evaluate` gives beside the loss, by name, and `fit` for its validation samples: names with their default options, what
+   * the functions of `metrics` make, or objects of that form. They cost a second pass forward.
+   */
+  metrics?: readonly (MetricName | Metric)[];
+  /**
    * Changes every image at random before each training step, never in evaluation or prediction; default: none. What
    * becomes of an image depends on the model's seed, the epoch and the sample alone, not on batches or threads. Loss and
    * accuracy of an epoch are those of the changed images.
@@ -69,6 +78,8 @@ export interface Evaluation {
   /** Only with losses on classes. */
   accuracy?: number;
   count: number;
+  /** The metrics given to `compile`, by their names. */
+  [metric: string]: number | undefined;
 }
 
 const SEQUENTIAL_OPTIONS: OptionNames<SequentialOptions> = {
@@ -82,6 +93,7 @@ const SEQUENTIAL_OPTIONS: OptionNames<SequentialOptions> = {
 const COMPILE_OPTIONS: OptionNames<CompileOptions> = {
   optimizer: true,
   loss: true,
+  metrics: true,
   augmentation: true,
   backend: true,
   threads: true,
@@ -140,6 +152,11 @@ export class Sequential {
     return this.#stack.outputShape;
   }
 
+  /** The activation of the outputs: predictions are probabilities after softmax. */
+  get outputActivation(): OutputActivation {
+    return this.#stack.outputActivation;
+  }
+
   get classNames(): readonly string[] | undefined {
     return this.#classNames;
   }
@@ -159,7 +176,8 @@ export class Sequential {
    * Says how to train. Needed before `fit` and `evaluate`, not for prediction. Compiling again keeps the weights and starts
    * the optimizer anew. `backend` and `threads` replace those that the model was made with.
    *
-   * Throws ERR_ARGUMENT for unknown options and for a loss that does not go with the last layer, ERR_SHAPE for augmentation
+   * Throws ERR_ARGUMENT for unknown options, a loss that does not go with the last layer and metrics that do not go with the
+   * loss, ERR_SHAPE for augmentation
    * of what is no image, ERR_STATE during fit or evaluate.
    */
   compile(options: CompileOptions): void {
@@ -169,11 +187,13 @@ export class Sequential {
     const augmentation = resolveAugmentation(checked.augmentation, this.#stack.inputShape);
     const engineOptions = checkEngineOptions(checked);
     loss.checkOutput(this.#stack.outputSize, this.#stack.outputActivation);
+    const metrics = compileMetrics(checked.metrics, loss, this.#stack);
     this.#checkNotFitting('compile');
     if (this.#engine.busy) throw new MnistTrainError('ERR_STATE', 'Wait for evaluate to end before compile.');
     this.#engine.reconfigure(engineOptions);
     this.#training = {
       loss,
+      metrics,
       optimizer,
       augmentation,
       state: optimizer.initialState(),
@@ -223,11 +243,11 @@ export class Sequential {
   }
 
   /**
-   * Loss and accuracy on labelled samples. During a fit it waits for the epoch to end. Rejects with ERR_ABORTED when
+   * Loss, accuracy and the metrics given to `compile` on labelled samples. During a fit it waits for the epoch to end. Rejects with ERR_ABORTED when
    * `signal` comes first, and as `fit` does for wrong data.
    */
   async evaluate(data: LabelledSamples, options?: EvaluateOptions): Promise<Evaluation> {
-    const { loss } = this.#compiled('evaluate');
+    const { loss, metrics } = this.#compiled('evaluate');
     const checked = checkOptions(options, 'evaluate', { batchSize: true, signal: true });
     const batchSize = checkInteger(checked.batchSize ?? EVALUATION_BATCH_SIZE, 'batchSize', 1);
     const signal = checkSignal(checked.signal);
@@ -235,12 +255,37 @@ export class Sequential {
     const bound = this.#engine.bind(samples);
     try {
       const order = indices(0, samples.count);
-      const means = await evaluate(this.#engine, loss, { data: bound, order, batchSize, signal });
+      const request = { data: bound, samples, order, batchSize, signal };
+      const means = await evaluateWithMetrics(this.#engine, loss, metrics, request);
       if (!means) throw aborted('Evaluation', signal);
       return { ...means, count: samples.count };
     } finally {
       bound.dispose();
     }
+  }
+
+  /**
+   * Makes probabilities mean what they say, by temperature scaling: finds the T whose softmax(logits / T) gives the labels
+   * the least loss, and divides the weights and the bias of the last layer that has some by it. Guo et al., "On calibration
+   * of modern neural networks" (2017). `save` writes the model so calibrated. The order of the classes stays, and with it
+   * accuracy; only classes that are equal but for rounding may change places.
+   *
+   * `data` must be samples that training did not see, nor those that the model is measured on afterwards: on training data
+   * the model is surer than it may be elsewhere. Calibrate when training has ended, since further steps undo it.
+   *
+   * For models whose last layer with weights, dense or conv2d, has the activation softmax or is followed by it, with at most
+   * pooling, flatten or dropout between; without softmax once compiled with categoricalCrossentropy. Needs no `compile`
+   * otherwise. Rejects with ERR_STATE for other models and during a fit, with ERR_DATA where no temperature is the best
+   * (every answer right, or no better than chance), with ERR_ABORTED when `signal` comes first, and as `evaluate` does for
+   * wrong data; the weights are then what they were.
+   */
+  async calibrate(data: LabelledSamples, options?: { signal?: AbortSignal }): Promise<Calibration> {
+    const signal = checkSignal(checkOptions(options, 'calibrate', { signal: true }).signal);
+    this.#checkNotFitting('calibrate');
+    const context = { engine: this.#engine, stack: this.#stack, loss: this.#training?.loss ?? null };
+    const calibration = await calibrateModel(context, data, signal);
+    if (!calibration) throw aborted('Calibration', signal);
+    return calibration;
   }
 
   /**

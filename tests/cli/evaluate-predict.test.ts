@@ -35,8 +35,14 @@ describe('evaluate', () => {
     });
     expect(loss).toBeGreaterThan(0);
     expect(perClass).toHaveLength(10);
-    expect(perClass[3]).toEqual({ label: 3, count: 10, correct: 10, accuracy: 1 });
+    const perfect = { precision: 1, recall: 1, f1: 1 };
+    expect(perClass[3]).toEqual({ label: 3, count: 10, correct: 10, accuracy: 1, ...perfect });
     expect(confusion[3]).toEqual([0, 0, 0, 10, 0, 0, 0, 0, 0, 0]);
+    expect(events[0].averages).toEqual({ macro: perfect, micro: perfect, weighted: perfect });
+    expect(events[0].top3Accuracy).toBe(1);
+    // Every answer is right: the error is what confidences lack, and e^-loss their geometric mean.
+    expect(events[0].expectedCalibrationError).toBeGreaterThan(0);
+    expect(events[0].expectedCalibrationError).toBeLessThanOrEqual(1 - Math.exp(-loss));
   });
 
   it('puts wrong answers where they belong: labels down, answers across', async () => {
@@ -45,17 +51,24 @@ describe('evaluate', () => {
     const labels = Uint8Array.from({ length: 100 }, (_, sample) => (sample % 10 === 3 ? 8 : sample % 10));
     writeFileSync(join(folder, 't10k-labels-idx1-ubyte'), idxBytes([100], labels));
     const result = await runCli(['evaluate', MODEL, '--data-dir', folder, '--json'], { cwd });
-    const [{ accuracy, perClass, confusion }] = eventsOf(result);
+    const [{ accuracy, perClass, confusion, averages }] = eventsOf(result);
     expect(accuracy).toBeCloseTo(0.9, 12);
     expect(confusion[8]).toEqual([0, 0, 0, 10, 0, 0, 0, 0, 10, 0]);
-    expect(perClass[3]).toEqual({ label: 3, count: 0, correct: 0, accuracy: null });
-    expect(perClass[8]).toEqual({ label: 8, count: 20, correct: 10, accuracy: 0.5 });
+    const nothing = { precision: 0, recall: 0, f1: 0 };
+    expect(perClass[3]).toEqual({ label: 3, count: 0, correct: 0, accuracy: null, ...nothing });
+    const half = { precision: 1, recall: 0.5, f1: 2 / 3 };
+    expect(perClass[8]).toEqual({ label: 8, count: 20, correct: 10, accuracy: 0.5, ...half });
+    expect(averages.macro.precision).toBeCloseTo(0.9, 12);
+    expect(averages.micro.recall).toBeCloseTo(0.9, 12);
+    expect(averages.weighted.precision).toBeCloseTo(1, 12);
   });
 
   it('prints both tables for people', async () => {
     const result = await runCli(['evaluate', MODEL, '--data-dir', data], { cwd });
     expect(result.stdout).toContain('Accuracy 100.00 %');
-    expect(result.stdout).toMatch(/^3 +10 +10 +100\.00 %$/m);
+    expect(result.stdout).toMatch(/^Among the first three 100\.00 %, expected calibration error \d+\.\d\d %$/m);
+    expect(result.stdout).toMatch(/^3 +10 +10( +100\.00 %){3}$/m);
+    expect(result.stdout).toMatch(/^macro average( +100\.00 %){3}$/m);
     expect(result.stdout).toMatch(/^3( +·){3} +10( +·){6}$/m);
   });
 });

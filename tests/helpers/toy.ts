@@ -52,7 +52,7 @@ export const softmaxLayers = (): Layer[] => [
 export function classifier(options: { seed?: number } & Partial<CompileOptions> = {}): Sequential {
   const { seed = 42, optimizer = 'adam', loss = 'categoricalCrossentropy' } = options;
   const model = sequential(softmaxLayers(), { inputShape: [2, 2, 1], seed, backend: options.backend ?? backend });
-  model.compile({ optimizer, loss });
+  model.compile({ optimizer, loss, metrics: options.metrics });
   return model;
 }
 

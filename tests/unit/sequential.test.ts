@@ -122,7 +122,7 @@ describe('compile', () => {
   it('refuses unknown options and a missing loss, and leaves the model as it was', async () => {
     const model = classifier();
     const wrong = [
-      [{ optimizer: 'adam', loss: 'categoricalCrossentropy', metrics: ['accuracy'] }, /"metrics"/],
+      [{ optimizer: 'adam', loss: 'categoricalCrossentropy', metric: ['accuracy'] }, /"metric"/],
       [{ optimizer: 'adam' }, /for loss, received undefined/],
       [undefined, /for optimizer, received undefined/],
       [{ optimizer: adam, loss: 'meanSquaredError' }, /for optimizer, received a function/],

@@ -1,10 +1,18 @@
 import { Command } from 'commander';
 import { DATASET_NAMES } from '../../data/catalogue.js';
-import type { Dataset } from '../../data/dataset.js';
-import { loadModel, type Sequential } from '../../index.js';
+import type { LoadedDataset } from '../../data/load.js';
+import {
+  classificationReport,
+  confusionMatrix,
+  expectedCalibrationError,
+  loadModel,
+  type Sequential,
+  topKAccuracy,
+} from '../../index.js';
 import type { Context, Run } from '../context.js';
 import { loadForCommand } from '../dataset.js';
 import { chooseBackend, engineText } from '../engine.js';
+import type { EvaluationEvent } from '../events.js';
 import {
   addDataOptions,
   addEngineOptions,
@@ -19,7 +27,7 @@ type EvaluateOptions = CommonOptions & DataOptions & EngineOptions;
 
 export function evaluateCommand(run: Run): Command {
   const command = new Command('evaluate')
-    .description('Measure a model on the test set: accuracy, loss, accuracy per class and the confusion matrix.')
+    .description('Measure a model on the test set: accuracy, loss, calibration, each class and the confusion matrix.')
     .argument('<model>', 'model file that train wrote');
   addDataOptions(command, 'what the model was trained on');
   addEngineOptions(command);
@@ -35,7 +43,7 @@ async function evaluate(context: Context, options: EvaluateOptions, [path]: stri
     const { test } = await loadForCommand(context, { ...options, dataset });
     model.compile({ optimizer: 'sgd', loss: 'categoricalCrossentropy' });
     const { accuracy = Number.NaN, loss: meanLoss, count } = await model.evaluate(test, { signal });
-    const confusion = await confusionOf(model, test, signal);
+    const measures = await measure(model, test, signal);
     const { name: backend, isa, threads } = model.backend;
     const engine = { backend, isa, threads };
     output.event({
@@ -45,34 +53,46 @@ async function evaluate(context: Context, options: EvaluateOptions, [path]: stri
       accuracy,
       loss: meanLoss,
       count,
-      perClass: perClassOf(confusion),
-      confusion,
+      ...measures,
       ...engine,
     });
+    const { top3Accuracy, expectedCalibrationError: error } = measures;
     output.say(`${path} on the test set of ${dataset}, ${plural(count, 'image')}; ${engineText(engine)}`);
     output.say(`Accuracy ${output.style.strong(percent(accuracy))}, loss ${loss(meanLoss)}`);
-    output.say(`\n${classTable(perClassOf(confusion), model.classNames)}`);
-    output.say(`\n${confusionTable(confusion, model.classNames)}`);
+    output.say(`Among the first three ${percent(top3Accuracy)}, expected calibration error ${percent(error)}`);
+    output.say(`\n${classTable(measures, model.classNames)}`);
+    output.say(`\n${confusionTable(measures.confusion, model.classNames)}`);
   } finally {
     model.dispose();
   }
 }
 
-/** confusion[label][answer], where the answer is the first of the most probable classes. */
-async function confusionOf(model: Sequential, test: Dataset, signal: AbortSignal): Promise<number[][]> {
-  const outputs = await model.predict(test, { signal });
-  const classes = outputs.length / test.count;
-  const confusion = Array.from({ length: classes }, () => new Array<number>(classes).fill(0));
-  for (let sample = 0; sample < test.count; sample++) {
-    const row = outputs.subarray(sample * classes, (sample + 1) * classes);
-    confusion[test.targets[sample]][row.indexOf(Math.max(...row))]++;
-  }
-  return confusion;
-}
+type Measures = Pick<
+  EvaluationEvent,
+  'top3Accuracy' | 'expectedCalibrationError' | 'perClass' | 'averages' | 'confusion'
+>;
 
-function perClassOf(confusion: readonly (readonly number[])[]) {
-  return confusion.map((row, label) => {
-    const count = row.reduce((sum, value) => sum + value, 0);
-    return { label, count, correct: row[label], accuracy: count > 0 ? row[label] / count : null };
-  });
+async function measure(model: Sequential, test: LoadedDataset['test'], signal: AbortSignal): Promise<Measures> {
+  const labels = test.targets;
+  const outputs = await model.predict(test, { signal });
+  const classes = outputs.length / labels.length;
+  const confusion = confusionMatrix(labels, outputs);
+  const { perClass, macro, micro, weighted } = classificationReport(labels, outputs);
+  return {
+    top3Accuracy: topKAccuracy(labels, outputs, { k: Math.min(3, classes) }),
+    expectedCalibrationError: expectedCalibrationError(labels, outputs, {
+      fromLogits: model.outputActivation !== 'softmax',
+    }),
+    perClass: perClass.map(({ label, support: count, precision, recall, f1 }) => ({
+      label,
+      count,
+      correct: confusion[label][label],
+      accuracy: count > 0 ? recall : null,
+      precision,
+      recall,
+      f1,
+    })),
+    averages: { macro, micro, weighted },
+    confusion,
+  };
 }

@@ -4,7 +4,8 @@ import type { EpochResult } from '../../epoch-result.js';
 import { expected } from '../../errors.js';
 import { isMetricSchedule } from '../../schedules/schedule.js';
 import type { Engine } from '../engine.js';
-import { evaluate, indices, meansOf } from '../evaluate.js';
+import { indices, meansOf } from '../evaluate.js';
+import { evaluateWithMetrics, validationName, validationResults } from '../evaluate-metrics.js';
 import type { LabelledSamples } from '../samples.js';
 import type { ModelConfig } from '../serialization.js';
 import type { Stack } from '../stack.js';
@@ -283,10 +284,10 @@ class Fit {
     const { validation, validationStart, signal } = this.#plan;
     await this.#callbacks.call('onTestBegin');
     const order = indices(validationStart, validation!.count);
-    const means = await evaluate(engine, training.loss, { data: this.#validation, order, signal });
+    const request = { data: this.#validation, samples: validation!, order, signal };
+    const means = await evaluateWithMetrics(engine, training.loss, training.metrics, request);
     if (!means) return false;
-    const named: Partial<EpochResult> = { validationLoss: means.loss };
-    if (means.accuracy !== undefined) named.validationAccuracy = means.accuracy;
+    const named = validationResults(means);
     Object.assign(result, named);
     await this.#callbacks.call('onTestEnd', named);
     return true;
@@ -304,10 +305,10 @@ class Fit {
   }
 
   get #monitors(): string[] {
-    const { loss } = this.#context.training;
+    const { loss, metrics } = this.#context.training;
     const names = loss.targets === 'classes' ? ['loss', 'accuracy'] : ['loss'];
-    const validation = names.map((name) => `validation${name[0].toUpperCase()}${name.slice(1)}`);
-    return [...names, 'learningRate', ...(this.#validation ? validation : [])];
+    const validated = [...names, ...metrics.metrics.map(({ name }) => name)].map(validationName);
+    return [...names, 'learningRate', ...(this.#validation ? validated : [])];
   }
 
   #resumable(): Resumable {

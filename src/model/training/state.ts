@@ -5,10 +5,12 @@ import type { Loss } from '../../losses/loss.js';
 import type { Optimizer, OptimizerState } from '../../optimizers/optimizer.js';
 import { METRICS_PER_STEP } from '../../program/program.js';
 import type { Augmentation } from '../augmentation.js';
+import type { CompiledMetrics } from '../evaluate-metrics.js';
 
 /** What a compiled model carries from one fit to the next. */
 export interface Training {
   loss: Loss;
+  metrics: CompiledMetrics;
   optimizer: Optimizer;
   augmentation: Augmentation | null;
   state: OptimizerState;
