@@ -1,7 +1,7 @@
 import { checkOneOf, expected } from '../errors.js';
 import type { CallbackContext } from './callback.js';
 
-/** min: less is better; max: more is; auto: max for accuracies, precision, recall, F1 and AUC, else min. */
+/** min: less is better; max: more is; auto: max for accuracies, precision, recall, F1, AUC, top-k and R², else min. */
 export type MonitorMode = 'auto' | 'min' | 'max';
 
 export interface MonitorOptions {
@@ -13,7 +13,7 @@ export interface MonitorOptions {
 
 const DEFAULT_MONITOR = 'validationLoss';
 const MODES = ['auto', 'min', 'max'] as const;
-const MORE_IS_BETTER = /accuracy|precision|recall|f1|auc|top-?k|top\d/i;
+const MORE_IS_BETTER = /accuracy|precision|recall|f1|auc|top-?k|top\d|r2$/i;
 
 /** A number of epochs' results that is watched for getting better. */
 export class Monitor {

@@ -69,6 +69,7 @@ describe('when earlyStopping ends training', () => {
     ['validationF1', 'auto', 'max'],
     ['validationTopKAccuracy', 'auto', 'max'],
     ['validationTop5', 'auto', 'max'],
+    ['validationR2', 'auto', 'max'],
     ['accuracy', 'min', 'min'],
     ['loss', 'max', 'max'],
   ])('%s in mode %s: better is the %s', async (monitor, mode, way) => {
