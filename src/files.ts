@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { open, readlink, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
+import { mkdir, open, readdir, readlink, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { MnistTrainError } from './errors.js';
 
@@ -17,8 +17,8 @@ const SYSTEM_ERRORS: Record<string, string> = {
   ELOOP: 'its symbolic links go in a circle. Check the path.',
 };
 
-/** The error for a file that the system would not read or write, in one line: which file, why, and what to do. */
-export function fileError(action: 'read' | 'write', path: string, cause: unknown): MnistTrainError {
+/** The error for a file that the system would not read, write or remove, in one line: which file, why, and what to do. */
+export function fileError(action: 'read' | 'write' | 'remove', path: string, cause: unknown): MnistTrainError {
   const code = errorCode(cause);
   let reason = SYSTEM_ERRORS[code];
   if (code === 'ENOENT') {
@@ -89,6 +89,25 @@ export async function replaceFile(temporary: string, target: string): Promise<vo
   await syncFolder(dirname(target));
 }
 
+/** Makes the folder that a file will be in. Throws ERR_FILE, naming the file. */
+export async function makeFolderOf(path: string): Promise<void> {
+  try {
+    await mkdir(dirname(path), { recursive: true });
+  } catch (error) {
+    throw fileError('write', path, error);
+  }
+}
+
+/** Removes what killed processes left of the file half-written, under the names of `temporaryName`. */
+export async function removeLeftovers(path: string): Promise<void> {
+  const folder = dirname(path);
+  const names = await readdir(folder).catch(() => []); // what cannot be listed stays
+  for (const name of names) {
+    const end = name.startsWith(`${basename(path)}.`) ? name.slice(basename(path).length) : '';
+    if (/^\.\d+-[0-9a-f]{12}\.part$/.test(end)) await removeQuietly(join(folder, name));
+  }
+}
+
 /** Removes a file on the way out of a failure: a second error here would only hide the first. */
 export async function removeQuietly(path: string): Promise<void> {
   await rm(path, { force: true }).catch(() => undefined);
@@ -125,7 +144,8 @@ async function followLinks(path: string): Promise<string> {
   }
 }
 
-async function statIfThere(path: string) {
+/** What the system says of a file; null when it is not there. */
+export async function statIfThere(path: string) {
   try {
     return await stat(path);
   } catch (error) {

@@ -1,6 +1,12 @@
 /** The public API of mnist-train. Low-level kernels are in `mnist-train/kernels`. */
 export type { Backend, BackendName, Isa, Samples } from './backends/backend.js';
 export type { BatchResult, Callback, CallbackContext, CallbackModel, CallbackState } from './callbacks/callback.js';
+export { type CsvLoggerOptions, csvLogger } from './callbacks/csv-logger.js';
+export { type EarlyStoppingOptions, earlyStopping } from './callbacks/early-stopping.js';
+export { type JsonLinesLoggerOptions, jsonLinesLogger } from './callbacks/json-lines-logger.js';
+export { type ModelCheckpointOptions, modelCheckpoint } from './callbacks/model-checkpoint.js';
+export type { MonitorMode, MonitorOptions } from './callbacks/monitor.js';
+export { type TensorBoardOptions, tensorBoard } from './callbacks/tensor-board.js';
 export type { Constraint } from './constraints.js';
 export { type BatchesOptions, batches } from './data/batches.js';
 export { DATASET_NAMES } from './data/catalogue.js';

@@ -71,6 +71,8 @@ interface DoneEvent extends Engine {
   weightsSha256: string;
   /** The model file. */
   model: string;
+  /** With `--early-stopping`: why training ended before its last epoch. */
+  stopReason?: string;
 }
 
 /** `find-lr`. A number each for every step. */

@@ -19,6 +19,13 @@ export function checkOutputFile(flag: string, file: string): void {
   }
 }
 
+/** Checks that a folder is there or can be made. Throws UsageError. */
+export function checkOutputFolder(flag: string, folder: string): void {
+  if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() === false) {
+    refuse('the name of a folder', flag, folder, 'This is a file.');
+  }
+}
+
 function refuse(what: string, flag: string, file: string, hint: string): never {
   throw new UsageError(expected(what, flag, file, hint).message);
 }

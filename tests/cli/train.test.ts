@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { loadDataset, recipes } from '../../src/index.js';
@@ -94,6 +94,56 @@ describe('train --json', () => {
     for (const flags of sets) {
       const result = await runCli([...SMALL, '--epochs', '4', '--json', ...flags], { cwd });
       expect(eventsOf(result).at(-1), result.stderr).toMatchObject({ event: 'done', testAccuracy: 1 });
+    }
+  });
+});
+
+describe('train with callbacks', () => {
+  it('--early-stopping ends with the best weights, --csv and --tensorboard write every epoch', async () => {
+    const cwd = workspace.make('callbacks');
+    const flags = ['--epochs', '50', '--validation-split', '0.25', '--early-stopping', '2', '--csv', 'epochs.csv'];
+    const learning = ['--schedule', 'constant', '--learning-rate', '0.05', '--label-smoothing', '0.3'];
+    const result = await runCli([...SMALL, ...flags, ...learning, '--tensorboard', 'logs/run', '--json'], { cwd });
+    expect(result.status, result.stderr).toBe(0);
+    const events = eventsOf(result);
+    const epochs = events.filter(({ event }) => event === 'epoch') as { epoch: number; validationLoss: number }[];
+    const best = epochs.reduce((a, b) => (b.validationLoss < a.validationLoss ? b : a));
+    expect(epochs.length).toBe(best.epoch + 2);
+    expect(epochs.length).toBeLessThan(50);
+    expect(events.at(-1)).toMatchObject({
+      event: 'done',
+      epochs: epochs.length,
+      stopReason: expect.stringContaining(`of epoch ${best.epoch} for 2 epochs`),
+    });
+    expect(result.stderr).toContain('Stopped early: validationLoss was no better than');
+
+    const [names, ...rows] = readFileSync(join(cwd, 'epochs.csv'), 'utf8').trimEnd().split('\n');
+    const column = names.split(',').indexOf('validationLoss');
+    expect(rows.map((row) => Number(row.split(',')[column]))).toEqual(epochs.map((epoch) => epoch.validationLoss));
+    for (const run of ['train', 'validation']) {
+      expect(readdirSync(join(cwd, 'logs', 'run', run))).toEqual([expect.stringContaining('tfevents')]);
+    }
+    // As many epochs as the best one has leave the same weights: those rates do not depend on the length.
+    const epochsToBest = ['--epochs', String(best.epoch), '--validation-split', '0.25'];
+    const again = await runCli([...SMALL, ...learning, ...epochsToBest, '--json'], { cwd });
+    expect(eventsOf(again).at(-1)?.weightsSha256).toBe(events.at(-1)?.weightsSha256);
+  });
+
+  it('refuses what cannot be, before any work', async () => {
+    const cwd = workspace.make('callbacks-refused');
+    writeFileSync(join(cwd, 'file'), '');
+    const refused: [string[], RegExp][] = [
+      [['--early-stopping', '2'], /Expected --validation-split with --early-stopping/],
+      [['--early-stopping', '0', '--validation-split', '0.1'], /from 1 to 100000 for --early-stopping, received "0"/],
+      [['--csv', 'missing/epochs.csv'], /--csv, received "missing\/epochs.csv". Make the folder/],
+      [['--csv', ''], /the name of a file for --csv/],
+      [['--tensorboard', 'file'], /the name of a folder for --tensorboard, received "file". This is a file./],
+    ];
+    for (const [flags, message] of refused) {
+      const result = await runCli([...SMALL, ...flags], { cwd });
+      expect(result.status).toBe(2);
+      expect(errorLines(result)).toEqual([expect.stringMatching(message)]);
+      expect(readdirSync(cwd)).toEqual(['file']);
     }
   });
 });

@@ -13,7 +13,7 @@ import {
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { writeFileAtomic } from '../../src/files.js';
+import { removeLeftovers, temporaryName, writeFileAtomic } from '../../src/files.js';
 import { temporaryFolder } from '../helpers/small-dataset.js';
 
 const bytes = (text: string) => new TextEncoder().encode(text);
@@ -102,5 +102,19 @@ describe('writeFileAtomic', () => {
     await expect(writeFileAtomic(path, {} as Uint8Array)).rejects.toMatchObject({ code: 'ERR_FILE' });
     expect(readFileSync(path, 'utf8')).toBe('the old content');
     expect(readdirSync(folder)).toEqual(['model']);
+  });
+});
+
+describe('removeLeftovers', () => {
+  it('removes what is left of a file half-written, and nothing else', async () => {
+    const folder = temporaryFolder();
+    const path = join(folder, 'log.csv');
+    const others = ['log.csv', 'log.csv.part', 'log.csv.1-2.part', 'my.log.csv.1-0123456789ab.part', 'log.csvs.part'];
+    for (const name of others) writeFileSync(join(folder, name), '');
+    writeFileSync(join(folder, 'other.csv.1-0123456789ab.part'), '');
+    for (let count = 0; count < 3; count++) writeFileSync(temporaryName(path), '');
+    await removeLeftovers(path);
+    expect(readdirSync(folder).sort()).toEqual([...others, 'other.csv.1-0123456789ab.part'].sort());
+    await removeLeftovers(join(folder, 'no folder', 'file'));
   });
 });

@@ -1,6 +1,15 @@
 import { Command, Option } from 'commander';
-import { ACTIVATIONS, type Backend, type Dataset, type EpochResult, recipes, type Sequential } from '../../index.js';
+import {
+  ACTIVATIONS,
+  type Backend,
+  type Callback,
+  type Dataset,
+  type EpochResult,
+  recipes,
+  type Sequential,
+} from '../../index.js';
 import { RECIPE_NAMES } from '../../recipes/recipes.js';
+import { type CallbackOptions, callbacksOf } from '../callbacks.js';
 import type { Context, Run } from '../context.js';
 import { loadForCommand } from '../dataset.js';
 import { chooseBackend, engineOf, engineText } from '../engine.js';
@@ -20,7 +29,7 @@ import { networkText } from '../ui/network.js';
 import { TrainingProgress } from '../ui/training.js';
 import { choice, integer, number, text, widths } from '../values.js';
 
-interface TrainOptions extends CommonOptions, DataOptions, EngineOptions, TrainingOptions {
+interface TrainOptions extends CommonOptions, DataOptions, EngineOptions, TrainingOptions, CallbackOptions {
   validationSplit: number;
   out: string;
 }
@@ -31,6 +40,7 @@ interface Setup {
   backend: Backend;
   train: Dataset;
   test: Dataset;
+  callbacks: readonly Callback[];
 }
 
 export function trainCommand(run: Run): Command {
@@ -92,6 +102,17 @@ export function trainCommand(run: Run): Command {
       DEFAULTS.validationSplit,
     )
     .option(
+      '--early-stopping <n>',
+      'stop when the validation loss was no better for so many epochs, and keep the weights of the best one',
+      integer('--early-stopping', 1, 100_000),
+    )
+    .option('--csv <file>', 'write the numbers of each epoch into a table', text('--csv', 'the name of a file'))
+    .option(
+      '--tensorboard <folder>',
+      'write event files for TensorBoard into a folder',
+      text('--tensorboard', 'the name of a folder'),
+    )
+    .option(
       '--seed <n>',
       'of the initial weights and of the order of images: the same seed gives the same model',
       integer('--seed', 0, Number.MAX_SAFE_INTEGER),
@@ -107,6 +128,7 @@ async function train(context: Context, options: TrainOptions): Promise<void> {
   const { output, signal } = context;
   const plan = planTraining(options, context.given);
   checkOutputFile('--out', options.out);
+  const callbacks = callbacksOf(options, options.validationSplit);
   const backend = await chooseBackend(options, output);
   const data = await loadForCommand(context, { ...options, dataset: plan.dataset });
   signal.throwIfAborted();
@@ -114,7 +136,7 @@ async function train(context: Context, options: TrainOptions): Promise<void> {
   const model = plan.build(data.train, backend);
   try {
     announce(context, options, { plan, model, backend, ...data });
-    const history = await runEpochs(context, options, { plan, model, train: data.train });
+    const history = await runEpochs(context, options, { plan, model, train: data.train, callbacks });
     await model.save(options.out, { metadata: { dataset: plan.dataset } });
     const summary = {
       trainSeconds: history.trainSeconds,
@@ -138,9 +160,13 @@ async function train(context: Context, options: TrainOptions): Promise<void> {
       parameters: model.countParameters(),
       ...engineOf(backend, options.threads),
       seed: options.seed,
+      ...(history.stopReason !== undefined && { stopReason: history.stopReason }),
     });
     const { style } = output;
     output.say();
+    if (history.stopReason !== undefined) {
+      output.say(`Stopped early: ${history.stopReason}. The weights are those of the best epoch.`);
+    }
     output.say(
       `Test accuracy ${style.strong(percent(test.accuracy ?? Number.NaN))}, loss ${loss(test.loss)}, on ${plural(test.count, 'image')}`,
     );
@@ -152,7 +178,11 @@ async function train(context: Context, options: TrainOptions): Promise<void> {
 }
 
 /** Says what is about to run. */
-function announce({ output }: Context, options: TrainOptions, { plan, model, backend, train, test }: Setup): void {
+function announce(
+  { output }: Context,
+  options: TrainOptions,
+  { plan, model, backend, train, test }: Omit<Setup, 'callbacks'>,
+): void {
   const { layers } = model;
   const network = networkText(train.shape, layers);
   const engine = engineOf(backend, options.threads);
@@ -181,7 +211,7 @@ function announce({ output }: Context, options: TrainOptions, { plan, model, bac
 async function runEpochs(
   { output, signal }: Context,
   { validationSplit }: TrainOptions,
-  { plan: { epochs, batchSize }, model, train }: Pick<Setup, 'plan' | 'model' | 'train'>,
+  { plan: { epochs, batchSize }, model, train, callbacks }: Pick<Setup, 'plan' | 'model' | 'train' | 'callbacks'>,
 ) {
   const progress = new TrainingProgress(output);
   try {
@@ -190,6 +220,7 @@ async function runEpochs(
       batchSize,
       validationSplit: validationSplit || undefined,
       signal,
+      callbacks,
       onProgress: (state) => progress.update(state),
       onEpochEnd: (result) => {
         output.event({ event: 'epoch', ...result, epochs });

@@ -1,0 +1,100 @@
+import type { EpochResult } from '../epoch-result.js';
+import { expected, MnistTrainError } from '../errors.js';
+import { checkOptions } from '../options.js';
+import type { Callback } from './callback.js';
+import { type EpochLines, EpochLog } from './epoch-log.js';
+
+export interface CsvLoggerOptions {
+  /** Whether lines go behind those that the file has; otherwise a new fit replaces it. Default false. */
+  append?: boolean;
+  /** One character between fields, such as ';' or '\t'; default ','. */
+  separator?: string;
+}
+
+/**
+ * Writes a line for each epoch into a file of comma-separated values (RFC 4180, with \n at the ends of lines): Keras's
+ * CSVLogger. The first line names the numbers of an epoch's result. The file is whole after every epoch; folders are made.
+ * A resumed fit goes on behind the lines of the epochs before.
+ *
+ * Throws ERR_ARGUMENT for wrong options. A file that cannot be written ends the fit with ERR_FILE, one to append to that
+ * does not have such a first line with ERR_FORMAT.
+ */
+export function csvLogger(path: string, options?: CsvLoggerOptions): Callback {
+  const { append = false, separator = ',' } = checkOptions(options, 'csvLogger', { append: true, separator: true });
+  if (typeof separator !== 'string' || [...separator].length !== 1 || /["\r\n]/.test(separator)) {
+    throw expected('one character other than a quote or the end of a line', 'separator', separator);
+  }
+  const read = (text: string, source: string) => new CsvLines(parseCsv(text, separator, source), separator, source);
+  return new EpochLog({ owner: 'csvLogger', path, append, read });
+}
+
+class CsvLines implements EpochLines {
+  readonly #separator: string;
+  readonly #columns: string[];
+  readonly #rows: string[][];
+
+  constructor([columns = [], ...rows]: string[][], separator: string, source: string) {
+    if (columns.length > 0 && !columns.includes('epoch')) {
+      const hint = 'Choose another file or remove this one.';
+      throw expected('a column epoch', `the first line of ${source}`, columns.join(separator), hint, 'ERR_FORMAT');
+    }
+    this.#separator = separator;
+    this.#columns = columns;
+    this.#rows = rows;
+  }
+
+  get count(): number {
+    return this.#rows.length;
+  }
+
+  epochAt(index: number): number {
+    return Number(this.#rows[index][this.#columns.indexOf('epoch')]);
+  }
+
+  cut(count: number): void {
+    this.#rows.length = count;
+  }
+
+  /** A number that earlier lines do not have gets a column of its own, which is empty there. */
+  add(result: EpochResult): void {
+    for (const name of Object.keys(result)) if (!this.#columns.includes(name)) this.#columns.push(name);
+    this.#rows.push(this.#columns.map((name) => (result[name] === undefined ? '' : String(result[name]))));
+  }
+
+  toString(): string {
+    const width = this.#columns.length;
+    const line = (row: string[]) => {
+      const fields = [...row, ...Array<string>(Math.max(0, width - row.length)).fill('')];
+      return `${fields.map((field) => quoted(field, this.#separator)).join(this.#separator)}\n`;
+    };
+    return [this.#columns, ...this.#rows].map(line).join('');
+  }
+}
+
+function quoted(field: string, separator: string): string {
+  const plain = !/["\r\n]/.test(field) && !field.includes(separator);
+  return plain ? field : `"${field.replaceAll('"', '""')}"`;
+}
+
+function parseCsv(text: string, separator: string, source: string): string[][] {
+  const mark = `\\u{${separator.codePointAt(0)!.toString(16)}}`;
+  const pattern = new RegExp(`(?:"((?:[^"]|"")*)"|([^"${mark}\\r\\n]*))(${mark}|\\r?\\n|$)`, 'uy');
+  const rows: string[][] = [];
+  let row: string[] = [];
+  while (pattern.lastIndex < text.length || row.length > 0) {
+    const match = pattern.exec(text);
+    if (!match) {
+      const hint = 'Choose another file or remove this one.';
+      throw new MnistTrainError(
+        'ERR_FORMAT',
+        `${source} has quotes in line ${rows.length + 1} that do not match. ${hint}`,
+      );
+    }
+    const [, inQuotes, plain, end] = match;
+    row.push(inQuotes?.replaceAll('""', '"') ?? plain);
+    if (end === separator) continue;
+    rows.push(row);
+    row = [];
+  }
+  return rows;
+}
