@@ -17,7 +17,7 @@ export interface EpochResult {
   [metric: string]: number | undefined;
 }
 
-const MORE_IS_BETTER = /accuracy|precision|recall|f1|auc|top-?k|top\d/i;
+const MORE_IS_BETTER = /accuracy|precision|recall|f1|auc|top-?k|top\d|r2$/i;
 
 /** Whether a number of an epoch's result gets better by getting greater, judged by its name. */
 export const moreIsBetter = (monitor: string): boolean => MORE_IS_BETTER.test(monitor);

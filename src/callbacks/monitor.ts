@@ -1,3 +1,4 @@
+import { moreIsBetter } from '../epoch-result.js';
 import { checkOneOf, expected } from '../errors.js';
 import type { CallbackContext } from './callback.js';
 
@@ -13,7 +14,6 @@ export interface MonitorOptions {
 
 const DEFAULT_MONITOR = 'validationLoss';
 const MODES = ['auto', 'min', 'max'] as const;
-const MORE_IS_BETTER = /accuracy|precision|recall|f1|auc|top-?k|top\d|r2$/i;
 
 /** A number of epochs' results that is watched for getting better. */
 export class Monitor {
@@ -27,7 +27,7 @@ export class Monitor {
     this.name = monitor ?? DEFAULT_MONITOR;
     if (typeof this.name !== 'string') throw expected('the name of a number in the epochs', 'monitor', monitor);
     const way = checkOneOf(mode, 'mode', MODES);
-    this.#sign = (way === 'auto' ? MORE_IS_BETTER.test(this.name) : way === 'max') ? 1 : -1;
+    this.#sign = (way === 'auto' ? moreIsBetter(this.name) : way === 'max') ? 1 : -1;
   }
 
   /** Whether `value` is better than `reference` by more than `minDelta`; than nothing, every finite number is. */

@@ -100,6 +100,7 @@ class Fit {
       await this.#checkpointer?.settle();
     } catch (error) {
       // What went wrong first is what the caller has to know.
+      await this.#checkpointer?.settle().catch(() => {});
       await this.#callbacks.end().catch(() => {});
       throw error;
     }
@@ -261,6 +262,7 @@ class Fit {
     }
     state.results.push(result);
     state.epoch = noSteps();
+    if (engine.disposed) return false;
     await this.#callbacks.during(() => this.#plan.onEpochEnd?.(result));
     await this.#callbacks.call('onEpochEnd', result.epoch, result);
     if (!this.#hinted && !engine.disposed) {
