@@ -27,9 +27,16 @@ export type { Loss } from './losses/loss.js';
 export { meanSquaredError } from './losses/mean-squared-error.js';
 export type { LossName } from './losses/resolve.js';
 export type { AugmentationOptions } from './model/augmentation.js';
+export {
+  type CrossValidateOptions,
+  type CrossValidation,
+  crossValidate,
+  type FoldResult,
+} from './model/cross-validate.js';
 export type { BackendChoice, EngineOptions } from './model/engine.js';
 export type { FitOptions, FitProgress } from './model/fit-plan.js';
 export type { History, HistoryColumns } from './model/history.js';
+export { type Fold, type KFoldOptions, kFold } from './model/k-fold.js';
 export type { LabelledSamples, PredictInputs } from './model/samples.js';
 export {
   type CompileOptions,
