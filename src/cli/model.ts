@@ -3,6 +3,9 @@ import { type Activation, adam, dense, type Layer, type Optimizer, oneCycle, sgd
 export const OPTIMIZERS = ['adam', 'sgd'] as const;
 export const SCHEDULES = ['one-cycle', 'constant'] as const;
 
+/** Beyond these, a fold of MNIST validates on fewer than 60 images. */
+export const MOST_FOLDS = 1000;
+
 /** What `train` does when nothing is said, and what `bench` and `info --program` look at. */
 export const DEFAULTS = {
   dataset: 'mnist',

@@ -11,6 +11,7 @@ const COMMANDS = new Map<string, () => Promise<CreateCommand>>([
   ['download', async () => (await import('./commands/download.js')).downloadCommand],
   ['evaluate', async () => (await import('./commands/evaluate.js')).evaluateCommand],
   ['predict', async () => (await import('./commands/predict.js')).predictCommand],
+  ['sweep', async () => (await import('./commands/sweep.js')).sweepCommand],
   ['bench', async () => (await import('./commands/bench.js')).benchCommand],
   ['info', async () => (await import('./commands/info.js')).infoCommand],
 ]);
@@ -72,6 +73,7 @@ Examples:
   mnist-train --hidden 256,64 --epochs 10            options of train need no command
   mnist-train evaluate mnist-model.safetensors       accuracy, per class too, and what is taken for what
   mnist-train predict mnist-model.safetensors 7.png  what digit is it?
+  mnist-train sweep --grid hidden=64 128,64          which of these networks is best?
   mnist-train train --help                           every option of train
 
 Environment:

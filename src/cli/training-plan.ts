@@ -26,6 +26,9 @@ export interface TrainingOptions {
   dataset?: string;
   threads?: number;
   seed: number;
+  validationSplit: number;
+  /** Trains on all parts of the training set but this one. */
+  fold?: { fold: number; folds: number };
 }
 
 /** What `train` will do: by a recipe, or by its options. */
@@ -46,6 +49,9 @@ const OF_RECIPES = ['hidden', 'activation', 'optimizer', 'learningRate', 'schedu
 
 /** `given` are the options on the command line. Throws UsageError for options that contradict each other. */
 export function planTraining(options: TrainingOptions, given: ReadonlySet<string>): TrainingPlan {
+  if (options.fold && given.has('validationSplit')) {
+    throw new UsageError('Expected --fold or --validation-split, received both. Leave one of them out.');
+  }
   if (options.recipe !== undefined) return planOfRecipe(options.recipe, options, given);
   if (options.momentum !== undefined && options.optimizer !== 'sgd') {
     throw new UsageError(

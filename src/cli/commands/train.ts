@@ -2,10 +2,10 @@ import { Command, Option } from 'commander';
 import { ACTIVATIONS, type Backend, type Dataset, type EpochResult, recipes, type Sequential } from '../../index.js';
 import { RECIPE_NAMES } from '../../recipes/recipes.js';
 import type { Context, Run } from '../context.js';
-import { loadForCommand } from '../dataset.js';
+import { foldForTraining, loadForCommand } from '../dataset.js';
 import { chooseBackend, engineOf, engineText } from '../engine.js';
 import { checkOutputFile, shellWord } from '../files.js';
-import { DEFAULTS, OPTIMIZERS, SCHEDULES } from '../model.js';
+import { DEFAULTS, MOST_FOLDS, OPTIMIZERS, SCHEDULES } from '../model.js';
 import {
   addDataOptions,
   addEngineOptions,
@@ -17,10 +17,9 @@ import { planTraining, type TrainingOptions, type TrainingPlan } from '../traini
 import { count, duration, loss, percent, plural } from '../ui/format.js';
 import { networkText } from '../ui/network.js';
 import { TrainingProgress } from '../ui/training.js';
-import { choice, integer, number, text, widths } from '../values.js';
+import { choice, integer, number, part, text, widths } from '../values.js';
 
 interface TrainOptions extends CommonOptions, DataOptions, EngineOptions, TrainingOptions {
-  validationSplit: number;
   out: string;
 }
 
@@ -86,6 +85,11 @@ export function trainCommand(run: Run): Command {
       DEFAULTS.validationSplit,
     )
     .option(
+      '--fold <i/k>',
+      'keep the i-th of k parts of the training set aside to measure every epoch on, in place of --validation-split',
+      part('--fold', MOST_FOLDS),
+    )
+    .option(
       '--seed <n>',
       'of the initial weights and of the order of images: the same seed gives the same model',
       integer('--seed', 0, Number.MAX_SAFE_INTEGER),
@@ -108,7 +112,8 @@ async function train(context: Context, options: TrainOptions): Promise<void> {
   const model = plan.build(data.train, backend);
   try {
     announce(context, options, { plan, model, backend, ...data });
-    const history = await runEpochs(context, options, { plan, model, train: data.train });
+    const parts = foldForTraining(data.train, options);
+    const history = await runEpochs(context, options, { plan, model, ...parts });
     await model.save(options.out, { metadata: { dataset: plan.dataset } });
     const summary = {
       trainSeconds: history.trainSeconds,
@@ -152,7 +157,7 @@ function announce({ output }: Context, options: TrainOptions, { plan, model, bac
   const engine = engineOf(backend, options.threads);
   const parameters = model.countParameters();
   const { recipe, dataset, epochs, batchSize, optimizer, learningRate, schedule } = plan;
-  const { seed } = options;
+  const { seed, fold } = options;
   output.event({
     event: 'start',
     dataset,
@@ -163,19 +168,26 @@ function announce({ output }: Context, options: TrainOptions, { plan, model, bac
     parameters,
     ...{ epochs, batchSize, optimizer, learningRate, schedule, seed },
     ...(recipe && { recipe }),
+    ...fold,
     ...engine,
   });
   output.say(`Training ${network} (${count(parameters)} parameters) on ${dataset}, ${plural(train.count, 'image')}`);
   const rate = `${schedule === 'one-cycle' ? 'one-cycle up to' : 'learning rate'} ${learningRate}`;
   const by = recipe ? `recipe ${recipe}: ` : '';
   output.say(`${engineText(engine)}; ${by}${optimizer}, ${rate}, batch ${batchSize}, seed ${seed}`);
+  if (fold) output.say(`Validating on part ${fold.fold} of ${fold.folds} of the training set, training on the others`);
 }
 
 /** Runs the epochs, showing the bar on a terminal and a line after each epoch everywhere. */
 async function runEpochs(
   { output, signal }: Context,
   { validationSplit }: TrainOptions,
-  { plan: { epochs, batchSize }, model, train }: Pick<Setup, 'plan' | 'model' | 'train'>,
+  {
+    plan: { epochs, batchSize },
+    model,
+    train,
+    validation,
+  }: Pick<Setup, 'plan' | 'model' | 'train'> & { validation?: Dataset },
 ) {
   const progress = new TrainingProgress(output);
   try {
@@ -183,6 +195,7 @@ async function runEpochs(
       epochs,
       batchSize,
       validationSplit: validationSplit || undefined,
+      validationData: validation,
       signal,
       onProgress: (state) => progress.update(state),
       onEpochEnd: (result) => {
