@@ -17,6 +17,7 @@ import { shellWord } from '../files.js';
 import { UsageError } from '../usage.js';
 import type { SweepDescription } from './plan.js';
 import type { TrialResult } from './results.js';
+import type { Trial } from './trials.js';
 
 /**
  * Where a sweep is kept:
@@ -106,8 +107,7 @@ function attempt<T>(path: string, work: () => T): T {
   try {
     return work();
   } catch (error) {
-    if (error instanceof MnistTrainError) throw error;
-    throw fileError('write', path, error);
+    throw error instanceof Error && 'syscall' in error ? fileError('write', path, error) : error;
   }
 }
 
@@ -190,8 +190,8 @@ function readResults(path: string, { trials }: SweepDescription): { results: Tri
   const results = new Map<number, TrialResult>();
   lines.forEach((line, index) => {
     const place = `line ${index + 1} of ${path}`;
-    const result = parseJson(line, place) as TrialResult;
-    if (!isDeepStrictEqual(trials[result?.trial - 1]?.options, result?.options)) {
+    const result = (parseJson(line, place) ?? {}) as TrialResult;
+    if (!isResultOf(trials[result.trial - 1], result)) {
       throw new MnistTrainError(
         'ERR_FORMAT',
         `Expected the result of a trial of this sweep in ${place}. Remove the line.`,
@@ -201,6 +201,11 @@ function readResults(path: string, { trials }: SweepDescription): { results: Tri
   });
   if (end < bytes.length) truncateSync(path, end);
   return { results: [...results.values()], torn: end < bytes.length };
+}
+
+function isResultOf(trial: Trial | undefined, { options, validationAccuracy, error }: TrialResult): boolean {
+  if (trial === undefined || !isDeepStrictEqual(trial.options, options)) return false;
+  return typeof error === 'string' || typeof validationAccuracy === 'number';
 }
 
 function parseJson(text: string, place: string): unknown {

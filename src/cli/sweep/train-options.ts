@@ -1,4 +1,5 @@
-import type { Command } from 'commander';
+import { type Command, CommanderError } from 'commander';
+import { describeValue } from '../../errors.js';
 import { trainCommand } from '../commands/train.js';
 import { Run } from '../context.js';
 import { planTraining, type TrainingOptions, type TrainingPlan } from '../training-plan.js';
@@ -48,7 +49,13 @@ interface ParsedOptions extends TrainingOptions {
 }
 
 function parse(words: readonly string[]): { options: ParsedOptions; given: ReadonlySet<string> } {
-  const command = createCommand().parse(words, { from: 'user' });
+  const command = createCommand();
+  try {
+    command.parse(words, { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof CommanderError) || error.code !== 'commander.excessArguments') throw error;
+    throw new UsageError(`Expected options of train, received ${describeValue(command.args[0])}.`);
+  }
   const options = command.opts<ParsedOptions>();
   const given = Object.keys(options).filter((name) => command.getOptionValueSource(name) === 'cli');
   return { options, given: new Set(given) };
