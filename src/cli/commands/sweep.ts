@@ -153,12 +153,15 @@ function announce(
   output.say(`${plural(trials.length, 'trial')}${each}; results go to ${options.out}`);
   if (done > 0) output.say(`${plural(done, 'trial')} done before`);
   if (trainings > 0) {
-    const sharing = `${parallel} at a time with ${plural(threads, 'thread')} each`;
-    output.say(`${plural(trainings, 'training')}${parallel > 1 ? `, ${sharing}` : `, ${plural(threads, 'thread')}`}`);
+    const sharing = parallel > 1 ? `, ${parallel} at a time, up to ${plural(threads, 'thread')} each` : '';
+    output.say(`${plural(trainings, 'training')}${sharing}`);
   }
 }
 
-/** The words for `train`. Threads are the sweep's to share out, unless they were said or there is nothing to say. */
+/**
+ * The words for `train`. Where a training may use as many threads as it would by itself, it is left to choose: small
+ * networks take fewer.
+ */
 function wordsOfTraining(
   { words, backend, threads: said }: PlannedTrial,
   fold: number | null,
@@ -168,7 +171,7 @@ function wordsOfTraining(
   return [
     ...words,
     ...(fold === null ? [] : ['--fold', `${fold}/${folds.length}`]),
-    ...(backend === 'js' || said !== undefined ? [] : ['--threads', String(threads)]),
+    ...(backend === 'js' || said !== undefined || threads === defaultThreads() ? [] : ['--threads', String(threads)]),
     '--out',
     out,
   ];
