@@ -76,12 +76,12 @@ describe('sweep', () => {
     expect(sweep.command).toBe(`mnist-train train ${TRAIN.join(' ')} --hidden ${hidden} --epochs ${epochs}`);
     expect(readdirSync(join(cwd, 'a/b')).sort()).toEqual(['results.jsonl', 'sweep.json']);
 
-    // The trial's numbers are those of the same training by itself.
-    const alone = ['train', ...TRAIN, '--validation-split', '0.1', '--hidden', hidden, '--epochs', epochs, '--json'];
-    const own = eventsOf(await runCli(alone, { cwd }));
-    const last = own.filter(({ event }) => event === 'epoch').at(-1);
-    expect(results[0].validationLoss).toBe(last?.validationLoss);
-    expect(results[0].runs[0].weightsSha256).toBe(own.at(-1)?.weightsSha256);
+    // A trial's numbers are those of the same training by itself, after its last epoch.
+    const alone = [...TRAIN, '--validation-split', '0.1', '--hidden', '4', '--epochs', '6', '--json'];
+    const own = eventsOf(await runCli(['train', ...alone], { cwd }));
+    const { validationLoss, runs } = results.find(({ trial }: { trial: number }) => trial === 2);
+    expect(validationLoss).toBe(own.filter(({ event }) => event === 'epoch').at(-1)?.validationLoss);
+    expect(runs[0].weightsSha256).toBe(own.at(-1)?.weightsSha256);
   });
 
   it('draws the same trials for the same seed, and measures them on every fold', async () => {
