@@ -153,7 +153,8 @@ function announce(
   output.say(`${plural(trials.length, 'trial')}${each}; results go to ${options.out}`);
   if (done > 0) output.say(`${plural(done, 'trial')} done before`);
   if (trainings > 0) {
-    const sharing = parallel > 1 ? `, ${parallel} at a time, up to ${plural(threads, 'thread')} each` : '';
+    const sharing =
+      parallel > 1 ? `, ${parallel} at a time, ${threads > 1 ? 'up to ' : ''}${plural(threads, 'thread')} each` : '';
     output.say(`${plural(trainings, 'training')}${sharing}`);
   }
 }
