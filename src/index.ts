@@ -58,6 +58,12 @@ export { type MetricName, metrics } from './metrics/resolve.js';
 export { type TopKAccuracyOptions, topKAccuracy } from './metrics/top-k-accuracy.js';
 export type { AugmentationOptions } from './model/augmentation.js';
 export type { Calibration, CalibrationQuality } from './model/calibrate.js';
+export {
+  type CrossValidateOptions,
+  type CrossValidation,
+  crossValidate,
+  type FoldResult,
+} from './model/cross-validate.js';
 export type { BackendChoice, EngineOptions } from './model/engine.js';
 export {
   type FindLearningRateOptions,
@@ -65,6 +71,7 @@ export {
   findLearningRate,
   type LearningRateSearch,
 } from './model/find-learning-rate.js';
+export { type Fold, type KFoldOptions, kFold } from './model/k-fold.js';
 export type { LabelledSamples, PredictInputs } from './model/samples.js';
 export {
   type CompileOptions,

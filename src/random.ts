@@ -57,7 +57,15 @@ export function philox(
 }
 
 /** What a stream of numbers is for; part of the counter, so that streams of one seed never meet. */
-export const RandomPurpose = { initialize: 1, shuffle: 2, split: 3, dropout: 4, augment: 5 } as const;
+export const RandomPurpose = {
+  initialize: 1,
+  shuffle: 2,
+  split: 3,
+  dropout: 4,
+  augment: 5,
+  folds: 6,
+  sweep: 7,
+} as const;
 export type RandomPurpose = (typeof RandomPurpose)[keyof typeof RandomPurpose];
 
 /**

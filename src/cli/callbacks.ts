@@ -10,13 +10,13 @@ export interface CallbackOptions {
 }
 
 /** The callbacks that the options ask for. Throws UsageError for options that cannot be kept, before any work. */
-export function callbacksOf(options: CallbackOptions, validationSplit: number): Callback[] {
+export function callbacksOf(options: CallbackOptions, validated: boolean): Callback[] {
   const { csv, tensorboard, earlyStopping: patience } = options;
   const callbacks: Callback[] = [];
   if (patience !== undefined) {
-    if (validationSplit === 0) {
+    if (!validated) {
       throw new UsageError(
-        'Expected --validation-split with --early-stopping, which watches the loss on images kept aside. ' +
+        'Expected --validation-split or --fold with --early-stopping, which watches the loss on images kept aside. ' +
           'Add --validation-split 0.1, say.',
       );
     }

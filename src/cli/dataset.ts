@@ -1,14 +1,28 @@
 import type { TransferOptions } from '../data/download.js';
 import { loadDataset } from '../data/load.js';
+import type { Dataset } from '../index.js';
+import { foldOf } from '../model/k-fold.js';
 import type { Context } from './context.js';
 import type { Output } from './output.js';
 import { DownloadBar } from './ui/download.js';
+import { asUsage } from './usage.js';
 
 /** Loads a data set for a command: from the folder or the cache, and by a download in sight where it is missing. */
 export function loadForCommand({ output, signal }: Context, options: { dataset: string; dataDir?: string }) {
   return withDownloadShown(output, (callbacks) =>
     loadDataset(options.dataset, { dataDir: options.dataDir, signal, ...callbacks }),
   );
+}
+
+/**
+ * The training set as it is, or without the part that `--fold` keeps for validation. The parts do not depend on `--seed`,
+ * so that runs of any options are measured on the same images.
+ */
+export function foldForTraining(
+  train: Dataset,
+  { fold }: { fold?: { fold: number; folds: number } },
+): { train: Dataset; validation?: Dataset } {
+  return fold ? asUsage(() => foldOf(train, fold.fold, { folds: fold.folds })) : { train };
 }
 
 type Callbacks = Pick<TransferOptions, 'onProgress' | 'onSourceFailed' | 'onNotice'>;

@@ -31,6 +31,9 @@ interface StartEvent extends Engine {
   seed: number;
   /** With `--recipe`: its name. */
   recipe?: string;
+  /** With `--fold`: the part of the training set that is for validation, of how many. */
+  fold?: number;
+  folds?: number;
 }
 
 /** `train`, after every whole epoch. Loss and accuracy are those of the training steps, taken while the weights moved. */
@@ -169,6 +172,53 @@ interface RecipeEvent extends Engine, RecipeMeasurement {
   event: 'recipe';
 }
 
+/** `sweep`, after every trial of this run. Numbers are those after the last epoch, on validation images. */
+export interface TrialEvent {
+  event: 'trial';
+  /** From 1, of how many. */
+  trial: number;
+  trials: number;
+  /** What this trial tries: options of `train` by name. */
+  options: Record<string, string>;
+  /** With folds, the mean over them; null when the trial failed. */
+  validationAccuracy: number | null;
+  /** The sample standard deviation over folds; null without folds. */
+  deviation: number | null;
+  validationLoss: number | null;
+  /** As in `done`, the sum over folds. */
+  trainSeconds: number | null;
+  /** One per training: with folds one per fold, `fold` null otherwise. */
+  runs: TrainingRun[];
+  /** Why the trial failed. */
+  error?: string;
+}
+
+/** One training of a trial. */
+export interface TrainingRun {
+  fold: number | null;
+  validationAccuracy: number;
+  validationLoss: number;
+  trainSeconds: number;
+  weightsSha256: string;
+}
+
+/** `sweep`, at the end or when a signal came. */
+interface SweepEvent {
+  event: 'sweep';
+  /** The folder. */
+  out: string;
+  trials: number;
+  /** Trials with a result, those of earlier runs included, and how many of them failed. */
+  finished: number;
+  failed: number;
+  /** The trial with the greatest validation accuracy. */
+  best: number | null;
+  /** The command line that trains it on the whole training set. */
+  command: string | null;
+  /** Best first, failed ones last, with the fields of `trial`. */
+  results: Omit<TrialEvent, 'event' | 'trials'>[];
+}
+
 /** `info`. */
 interface InfoEvent extends Engine {
   event: 'info';
@@ -212,6 +262,8 @@ export type CliEvent =
   | PredictionEvent
   | BenchmarkEvent
   | RecipeEvent
+  | TrialEvent
+  | SweepEvent
   | InfoEvent
   | OperationEvent
   | MemoryEvent;

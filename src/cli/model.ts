@@ -3,6 +3,9 @@ import { type ScheduleChoice, type ScheduleName, scheduleOf } from './schedules.
 
 export const OPTIMIZERS = ['adam', 'sgd'] as const;
 
+/** Beyond these, a fold of MNIST validates on fewer than 60 images. */
+export const MOST_FOLDS = 1000;
+
 /** What `train` does when nothing is said, and what `bench` and `info --program` look at. */
 export const DEFAULTS = {
   dataset: 'mnist',

@@ -17,10 +17,18 @@ export interface ScheduleChoice {
   /** With cosine: the steps of the rise before the fall. */
   warmup?: number;
   validationSplit?: number;
+  fold?: unknown;
 }
 
 /** The schedules of the command line: each takes the greatest rate and the length of training, and decides the rest. */
-export function scheduleOf({ schedule, learningRate, epochs, warmup, validationSplit }: ScheduleChoice): Schedule {
+export function scheduleOf({
+  schedule,
+  learningRate,
+  epochs,
+  warmup,
+  validationSplit,
+  fold,
+}: ScheduleChoice): Schedule {
   switch (schedule) {
     case 'one-cycle':
       return oneCycle(learningRate);
@@ -33,7 +41,7 @@ export function scheduleOf({ schedule, learningRate, epochs, warmup, validationS
     case 'cosine':
       return cosineDecay(learningRate, { warmup });
     case 'plateau': {
-      const monitor = validationSplit ? 'validationLoss' : 'loss';
+      const monitor = validationSplit || fold ? 'validationLoss' : 'loss';
       return reduceOnPlateau(learningRate, { monitor, factor: 0.5, patience: 1 });
     }
   }

@@ -28,7 +28,13 @@ export interface TrainingOptions {
   dataset?: string;
   threads?: number;
   seed: number;
+  /** Trains on all parts of the training set but this one. */
+  fold?: { fold: number; folds: number };
 }
+
+/** Whether images are kept aside to measure every epoch on. */
+export const validates = ({ validationSplit = 0, fold }: Pick<TrainingOptions, 'validationSplit' | 'fold'>): boolean =>
+  validationSplit > 0 || fold !== undefined;
 
 /** What `train` will do: by a recipe, or by its options. */
 export interface TrainingPlan {
@@ -57,6 +63,9 @@ const OF_RECIPES = [
 
 /** `given` are the options on the command line. Throws UsageError for options that contradict each other. */
 export function planTraining(options: TrainingOptions, given: ReadonlySet<string>): TrainingPlan {
+  if (options.fold && given.has('validationSplit')) {
+    throw new UsageError('Expected --fold or --validation-split, received both. Leave one of them out.');
+  }
   if (options.recipe !== undefined) return planOfRecipe(options.recipe, options, given);
   if (options.momentum !== undefined && options.optimizer !== 'sgd') {
     throw new UsageError(

@@ -29,6 +29,17 @@ export function number(flag: string, range: string, accepts: (value: number) => 
   };
 }
 
+/** Which part of how many: "2/5". */
+export function part(flag: string, max: number): Reader<{ fold: number; folds: number }> {
+  return (text) => {
+    const [fold, folds] = /^[0-9]+\/[0-9]+$/.test(text) ? text.split('/').map(Number) : [0, 0];
+    if (folds < 2 || folds > max || fold < 1 || fold > folds) {
+      refuse(`a part and the number of parts, from 2 to ${max}, such as 1/5,`, flag, text);
+    }
+    return { fold, folds };
+  };
+}
+
 /** One of a few words. */
 export function choice<T extends string>(flag: string, choices: readonly T[]): Reader<T> {
   return (text) => {

@@ -146,7 +146,7 @@ async function trainSteps(
   };
   try {
     // An epoch is a step or more.
-    const fit = { epochs: steps, batchSize, signal, callbacks: [callback], onHint: () => {} };
+    const fit = { epochs: steps, batchSize, signal, callbacks: [callback], onWarning: () => {} };
     const history = await copy.fit(data, fit);
     if (history.stopped === 'aborted') {
       throw new MnistTrainError('ERR_ABORTED', 'The search was aborted.', { cause: signal?.reason });

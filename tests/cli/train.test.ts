@@ -133,7 +133,7 @@ describe('train with callbacks', () => {
     const cwd = workspace.make('callbacks-refused');
     writeFileSync(join(cwd, 'file'), '');
     const refused: [string[], RegExp][] = [
-      [['--early-stopping', '2'], /Expected --validation-split with --early-stopping/],
+      [['--early-stopping', '2'], /Expected --validation-split or --fold with --early-stopping/],
       [['--early-stopping', '0', '--validation-split', '0.1'], /from 1 to 100000 for --early-stopping, received "0"/],
       [['--csv', 'missing/epochs.csv'], /--csv, received "missing\/epochs.csv". Make the folder/],
       [['--csv', ''], /the name of a file for --csv/],

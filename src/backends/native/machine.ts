@@ -30,7 +30,12 @@ export function nativeInstructionSets(addon: NativeAddon): readonly Isa[] {
 
 /** One per processor that this process may use, up to 8. */
 export function defaultThreads(): number {
-  return Math.max(1, Math.min(availableParallelism(), cgroupCores(), MOST_DEFAULT_THREADS));
+  return Math.min(availableCores(), MOST_DEFAULT_THREADS);
+}
+
+/** The processors that this process may use. */
+export function availableCores(): number {
+  return Math.max(1, Math.min(availableParallelism(), cgroupCores()));
 }
 
 /** The cores that the control group grants this process, rounded up; Infinity where there is no limit. */

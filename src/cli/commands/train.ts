@@ -11,10 +11,10 @@ import {
 import { RECIPE_NAMES } from '../../recipes/recipes.js';
 import { type CallbackOptions, callbacksOf } from '../callbacks.js';
 import type { Context, Run } from '../context.js';
-import { loadForCommand } from '../dataset.js';
+import { foldForTraining, loadForCommand } from '../dataset.js';
 import { chooseBackend, engineOf, engineText } from '../engine.js';
 import { checkOutputFile, shellWord } from '../files.js';
-import { DEFAULTS, OPTIMIZERS } from '../model.js';
+import { DEFAULTS, MOST_FOLDS, OPTIMIZERS } from '../model.js';
 import {
   addDataOptions,
   addEngineOptions,
@@ -23,14 +23,13 @@ import {
   type EngineOptions,
 } from '../options.js';
 import { SCHEDULES, SCHEDULES_EXPLAINED, scheduleText } from '../schedules.js';
-import { planTraining, type TrainingOptions, type TrainingPlan } from '../training-plan.js';
+import { planTraining, type TrainingOptions, type TrainingPlan, validates } from '../training-plan.js';
 import { count, duration, loss, percent, plural } from '../ui/format.js';
 import { networkText } from '../ui/network.js';
 import { TrainingProgress } from '../ui/training.js';
-import { choice, integer, number, text, widths } from '../values.js';
+import { choice, integer, number, part, text, widths } from '../values.js';
 
 interface TrainOptions extends CommonOptions, DataOptions, EngineOptions, TrainingOptions, CallbackOptions {
-  validationSplit: number;
   out: string;
 }
 
@@ -102,6 +101,11 @@ export function trainCommand(run: Run): Command {
       DEFAULTS.validationSplit,
     )
     .option(
+      '--fold <i/k>',
+      'keep the i-th of k parts of the training set aside to measure every epoch on, in place of --validation-split',
+      part('--fold', MOST_FOLDS),
+    )
+    .option(
       '--early-stopping <n>',
       'stop when the validation loss was no better for so many epochs, and keep the weights of the best one',
       integer('--early-stopping', 1, 100_000),
@@ -128,7 +132,7 @@ async function train(context: Context, options: TrainOptions): Promise<void> {
   const { output, signal } = context;
   const plan = planTraining(options, context.given);
   checkOutputFile('--out', options.out);
-  const callbacks = callbacksOf(options, options.validationSplit);
+  const callbacks = callbacksOf(options, validates(options));
   const backend = await chooseBackend(options, output);
   const data = await loadForCommand(context, { ...options, dataset: plan.dataset });
   signal.throwIfAborted();
@@ -136,7 +140,8 @@ async function train(context: Context, options: TrainOptions): Promise<void> {
   const model = plan.build(data.train, backend);
   try {
     announce(context, options, { plan, model, backend, ...data });
-    const history = await runEpochs(context, options, { plan, model, train: data.train, callbacks });
+    const parts = foldForTraining(data.train, options);
+    const history = await runEpochs(context, options, { plan, model, ...parts, callbacks });
     await model.save(options.out, { metadata: { dataset: plan.dataset } });
     const summary = {
       trainSeconds: history.trainSeconds,
@@ -188,7 +193,7 @@ function announce(
   const engine = engineOf(backend, options.threads);
   const parameters = model.countParameters();
   const { recipe, dataset, epochs, batchSize, optimizer, learningRate, schedule } = plan;
-  const { seed } = options;
+  const { seed, fold } = options;
   output.event({
     event: 'start',
     dataset,
@@ -199,19 +204,27 @@ function announce(
     parameters,
     ...{ epochs, batchSize, optimizer, learningRate, schedule, seed },
     ...(recipe && { recipe }),
+    ...fold,
     ...engine,
   });
   output.say(`Training ${network} (${count(parameters)} parameters) on ${dataset}, ${plural(train.count, 'image')}`);
   const rate = scheduleText(schedule, learningRate);
   const by = recipe ? `recipe ${recipe}: ` : '';
   output.say(`${engineText(engine)}; ${by}${optimizer}, ${rate}, batch ${batchSize}, seed ${seed}`);
+  if (fold) output.say(`Validating on part ${fold.fold} of ${fold.folds} of the training set, training on the others`);
 }
 
 /** Runs the epochs, showing the bar on a terminal and a line after each epoch everywhere. */
 async function runEpochs(
   { output, signal }: Context,
   { validationSplit }: TrainOptions,
-  { plan: { epochs, batchSize }, model, train, callbacks }: Pick<Setup, 'plan' | 'model' | 'train' | 'callbacks'>,
+  {
+    plan: { epochs, batchSize },
+    model,
+    train,
+    validation,
+    callbacks,
+  }: Pick<Setup, 'plan' | 'model' | 'train' | 'callbacks'> & { validation?: Dataset },
 ) {
   const progress = new TrainingProgress(output);
   try {
@@ -219,8 +232,10 @@ async function runEpochs(
       epochs,
       batchSize,
       validationSplit: validationSplit || undefined,
+      validationData: validation,
       signal,
       callbacks,
+      onWarning: (text) => output.note(text),
       onProgress: (state) => progress.update(state),
       onEpochEnd: (result) => {
         output.event({ event: 'epoch', ...result, epochs });
