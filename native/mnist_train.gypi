@@ -75,6 +75,7 @@
         'engine/ops_augment.cc',
         'engine/ops_batch_norm.cc',
         'engine/ops_elementwise.cc',
+        'engine/ops_optimizers.cc',
         'engine/ops_pooling.cc',
         'engine/ops_weights.cc',
         'engine/peak.cc',

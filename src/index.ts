@@ -41,9 +41,14 @@ export {
   sequential,
 } from './model/sequential.js';
 export type { ModelConfig } from './model/serialization.js';
+export { type AdagradOptions, adagrad } from './optimizers/adagrad.js';
 export { type AdamOptions, adam } from './optimizers/adam.js';
+export { adamw } from './optimizers/adamw.js';
+export type { CommonOptimizerOptions } from './optimizers/common.js';
+export { type LionOptions, lion } from './optimizers/lion.js';
 export type { Optimizer } from './optimizers/optimizer.js';
 export type { OptimizerName } from './optimizers/resolve.js';
+export { type RmspropOptions, rmsprop } from './optimizers/rmsprop.js';
 export { type SgdOptions, sgd } from './optimizers/sgd.js';
 export { ACTIVATIONS, type Activation } from './program/ops.js';
 export type { Recipe, RecipeBuildOptions } from './recipes/recipe.js';

@@ -52,7 +52,7 @@ export const INFER_CAPACITY = 256;
 const INFERENCE: Capacities = { train: 0, evaluate: 0, infer: INFER_CAPACITY };
 
 /**
- * Owns a model's weights and optimizer slots. They live here until the first call that computes opens a session; from
+ * Owns a model's weights, their averages where an optimizer keeps some, and its slots. They live here until the first call that computes opens a session; from
  * then on the session's are the ones that count. When a call needs a section or a batch size that the open session
  * lacks, a new one takes over parameters and slots. Runs take turns; inference may go on beside a run.
  */
@@ -61,6 +61,8 @@ export class Engine {
   /** Parameters and slots while no session is open. */
   readonly #values: Map<BufferName, Float32Array>;
   readonly #parameters: ReadonlySet<BufferName>;
+  /** Averages by their parameter: what counts as the parameter for everybody but training. */
+  #averages: ReadonlyMap<BufferName, BufferName> = new Map();
   #choice: EngineOptions;
   #backend: Backend | null = null;
   #open: OpenSession | null = null;
@@ -101,9 +103,17 @@ export class Engine {
     return this.backend.name === 'js' ? 1 : (this.#choice.threads ?? this.backend.defaultThreads);
   }
 
-  /** Starts anew with what the lowering gives now: slots are forgotten, parameters stay. Not while busy. */
-  reconfigure(choice: EngineOptions): void {
+  /**
+   * Starts anew with what the lowering gives now: slots are forgotten, parameters stay, averages become the parameters.
+   * `averages` are the ones that the lowering has now, by their parameter. Not while busy.
+   */
+  reconfigure(choice: EngineOptions, averages: ReadonlyMap<BufferName, BufferName>): void {
     this.#close();
+    for (const [parameter, average] of this.#averages) {
+      const values = this.#values.get(average);
+      if (values) this.#values.set(parameter, values);
+    }
+    this.#averages = averages;
     for (const name of this.#values.keys()) if (!this.#parameters.has(name)) this.#values.delete(name);
     if (choice.backend !== undefined) this.#backend = null;
     this.#choice = {
@@ -112,17 +122,23 @@ export class Engine {
     };
   }
 
-  /** A copy of a parameter. Throws ERR_STATE while a run is in flight. */
+  /** A copy of a parameter, or of its average. Throws ERR_STATE while a run is in flight. */
   read(parameter: BufferName): Float32Array {
     this.#checkIdle('read');
-    return this.#open ? this.#open.session.read(parameter) : this.#values.get(parameter)!.slice();
+    const shown = this.#averages.get(parameter) ?? parameter;
+    if (this.#open) return this.#open.session.read(shown);
+    // An average that no session has made yet is what its parameter is.
+    return (this.#values.get(shown) ?? this.#values.get(parameter)!).slice();
   }
 
-  /** Overwrites a parameter, whole. Throws ERR_STATE while a run is in flight. */
+  /** Overwrites a parameter, whole, and its average. Throws ERR_STATE while a run is in flight. */
   write(parameter: BufferName, values: Float32Array): void {
     this.#checkIdle('written');
-    if (this.#open) this.#open.session.write(parameter, values);
-    else this.#values.set(parameter, values.slice());
+    for (const name of [parameter, this.#averages.get(parameter)]) {
+      if (name === undefined) continue;
+      if (this.#open) this.#open.session.write(name, values);
+      else this.#values.set(name, values.slice());
+    }
   }
 
   bind(samples: Samples): BoundData {

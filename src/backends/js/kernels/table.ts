@@ -10,6 +10,7 @@ import {
   prepareChannelMoments,
   prepareFoldBatchNorm,
 } from './batch-norm.js';
+import { prepareAddSquares, prepareClipByGlobalNorm, prepareClipByValue, prepareColumnSquares } from './clipping.js';
 import { prepareConv2d } from './conv2d.js';
 import { prepareConv2dBackward } from './conv2d-backward.js';
 import { prepareDense, prepareDenseBackward } from './dense.js';
@@ -18,7 +19,7 @@ import { prepareGather } from './gather.js';
 import type { Kernel, KernelContext, PrepareKernel } from './kernel.js';
 import { prepareMeanSquaredError, prepareSoftmaxCrossEntropy } from './losses.js';
 import { prepareMatmul } from './matmul.js';
-import { prepareAdam, prepareSgd } from './optimizers.js';
+import { prepareAdagrad, prepareAdam, prepareLion, prepareRmsprop, prepareSgd } from './optimizers.js';
 import { prepareSumParts } from './parts.js';
 import {
   prepareAveragePool2d,
@@ -27,7 +28,7 @@ import {
   prepareMaxPool2dBackward,
 } from './pooling.js';
 import { prepareSoftmax, prepareSoftmaxBackward } from './softmax.js';
-import { prepareMaxNorm, prepareRegularize } from './weights.js';
+import { prepareAverage, prepareMaxNorm, prepareRegularize } from './weights.js';
 
 /** A kernel for every op: an op without one does not compile. */
 export const KERNELS: { readonly [K in OpName]: PrepareKernel<K> } = {
@@ -61,6 +62,14 @@ export const KERNELS: { readonly [K in OpName]: PrepareKernel<K> } = {
   maxNorm: prepareMaxNorm,
   sgd: prepareSgd,
   adam: prepareAdam,
+  rmsprop: prepareRmsprop,
+  adagrad: prepareAdagrad,
+  lion: prepareLion,
+  clipByValue: prepareClipByValue,
+  columnSquares: prepareColumnSquares,
+  addSquares: prepareAddSquares,
+  clipByGlobalNorm: prepareClipByGlobalNorm,
+  average: prepareAverage,
 };
 
 /** Makes the closure that runs one op. */
