@@ -22,6 +22,9 @@ export interface TrainingOptions {
   schedule: OptimizerChoice['schedule'];
   learningRate?: number;
   momentum?: number;
+  weightDecay?: number;
+  clipNorm?: number;
+  ema?: number;
   labelSmoothing: number;
   dataset?: string;
   threads?: number;
@@ -42,14 +45,27 @@ export interface TrainingPlan {
 }
 
 /** What a recipe decides; with one, these options say nothing any more. */
-const OF_RECIPES = ['hidden', 'activation', 'optimizer', 'learningRate', 'schedule', 'momentum', 'labelSmoothing'];
+const OF_RECIPES = [
+  'hidden',
+  'activation',
+  'optimizer',
+  'learningRate',
+  'schedule',
+  'momentum',
+  'weightDecay',
+  'clipNorm',
+  'ema',
+  'labelSmoothing',
+];
 
 /** `given` are the options on the command line. Throws UsageError for options that contradict each other. */
 export function planTraining(options: TrainingOptions, given: ReadonlySet<string>): TrainingPlan {
   if (options.recipe !== undefined) return planOfRecipe(options.recipe, options, given);
-  if (options.momentum !== undefined && options.optimizer !== 'sgd') {
+  const withMomentum = Object.keys(DEFAULTS.momentum);
+  if (options.momentum !== undefined && !withMomentum.includes(options.optimizer)) {
     throw new UsageError(
-      `Expected --optimizer sgd with --momentum, received ${options.optimizer}. Leave --momentum out.`,
+      `Expected --optimizer ${withMomentum.join(' or ')} with --momentum, received ${options.optimizer}. ` +
+        'Leave --momentum out.',
     );
   }
   const learningRate = options.learningRate ?? DEFAULTS.learningRate[options.optimizer];
@@ -65,7 +81,7 @@ export function planTraining(options: TrainingOptions, given: ReadonlySet<string
       const layers = layersOf(hidden, activation, classesOf(classNames));
       const model = sequential(layers, { inputShape: shape, seed, backend, threads });
       model.compile({
-        optimizer: optimizerOf({ ...options, learningRate, momentum: options.momentum ?? DEFAULTS.momentum }),
+        optimizer: optimizerOf({ ...options, learningRate }),
         loss: categoricalCrossentropy({ labelSmoothing: options.labelSmoothing }),
       });
       return model;
