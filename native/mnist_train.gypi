@@ -76,6 +76,7 @@
         'engine/ops_batch_norm.cc',
         'engine/ops_elementwise.cc',
         'engine/ops_losses.cc',
+        'engine/ops_optimizers.cc',
         'engine/ops_pooling.cc',
         'engine/ops_weights.cc',
         'engine/peak.cc',

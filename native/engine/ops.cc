@@ -185,75 +185,6 @@ void run_softmax_cross_entropy(const StepContext& c, const Op& op, Slice slice) 
       slice);
 }
 
-// sgd: parameter, gradient, velocity?; learningRate (scalar), momentum, nesterov, weightDecay
-
-const char* check_sgd(const Program& program, const Op& op) {
-  const Buffer& parameter = buffer_of(program, op, 0);
-  if (parameter.batched || !same_shape(parameter, buffer_of(program, op, 1))) return "shape of the gradient";
-  if (!absent(op, 2) && !same_shape(parameter, buffer_of(program, op, 2))) return "shape of the velocity";
-  return check_scalar(program, op.values[0]);
-}
-
-SgdArgs sgd_args(const StepContext& c, const Op& op) {
-  return {c.pointer<float>(op.buffers[0]),
-          c.pointer<float>(op.buffers[1]),
-          c.pointer<float>(op.buffers[2]),
-          c.layout_of(op.buffers[0]),
-          c.scalars[static_cast<size_t>(op.values[0])],
-          static_cast<float>(op.values[1]),
-          static_cast<float>(op.values[3]),
-          op.values[2] != 0};
-}
-
-void run_sgd(const StepContext& c, const Op& op, Slice slice) { c.kernels->sgd(sgd_args(c, op), slice); }
-
-bool is_sgd(const Op& op) { return op.kind->run == run_sgd; }
-
-// adam: parameter, gradient, firstMoment, secondMoment; beta1, beta2, epsilon, stepSize, correction, decay (scalars)
-
-const char* check_adam(const Program& program, const Op& op) {
-  const Buffer& parameter = buffer_of(program, op, 0);
-  if (parameter.batched) return "the parameter must not be batched";
-  for (size_t field = 1; field < 4; field++) {
-    if (!same_shape(parameter, buffer_of(program, op, field))) return "shapes of gradient and moments";
-  }
-  for (size_t value = 3; value < 6; value++) {
-    if (const char* wrong = check_scalar(program, op.values[value])) return wrong;
-  }
-  return nullptr;
-}
-
-AdamArgs adam_args(const StepContext& c, const Op& op) {
-  const auto scalar = [&](size_t value) { return c.scalars[static_cast<size_t>(op.values[value])]; };
-  return {c.pointer<float>(op.buffers[0]),
-          c.pointer<float>(op.buffers[1]),
-          c.pointer<float>(op.buffers[2]),
-          c.pointer<float>(op.buffers[3]),
-          c.layout_of(op.buffers[0]),
-          static_cast<float>(op.values[0]),
-          static_cast<float>(1.0 - op.values[0]),
-          static_cast<float>(op.values[1]),
-          static_cast<float>(1.0 - op.values[1]),
-          static_cast<float>(op.values[2]),
-          scalar(3),
-          scalar(4),
-          scalar(5)};
-}
-
-void run_adam(const StepContext& c, const Op& op, Slice slice) { c.kernels->adam(adam_args(c, op), slice); }
-
-// An update takes the same share of the parameter, the gradient and the slots.
-void touch_update(const Op& op, Share share, Accesses* list) {
-  touch(op, 0, share, true, list);
-  touch(op, 1, share, false, list);
-  touch(op, 2, share, true, list);
-  touch(op, 3, share, true, list);
-}
-
-void accesses_update(const Program& program, const Section&, const Op& op, Team team, Accesses* list) {
-  touch_update(op, update_share(buffer_of(program, op, 0), team), list);
-}
-
 // denseBackward: input, weights, dOutput -> dWeights?, dBias?, dInput?; update
 
 const char* check_dense_backward(const Program& program, const Op& op) {
@@ -267,20 +198,6 @@ const char* check_dense_backward(const Program& program, const Op& op) {
   if (!absent(op, 5) && !is_batch(buffer_of(program, op, 5), weights.rows)) return "shape of dInput";
   if (op.values[0] != 0 && !absent(op, 5)) return "an update would change the weights that dInput needs";
   return nullptr;
-}
-
-Update update_of(const StepContext& c, int index) {
-  Update update;
-  if (index == kNoOp) return update;
-  const Op& op = c.section->ops[static_cast<size_t>(index)];
-  if (is_sgd(op)) {
-    update.rule = Update::Rule::kSgd;
-    update.sgd = sgd_args(c, op);
-  } else {
-    update.rule = Update::Rule::kAdam;
-    update.adam = adam_args(c, op);
-  }
-  return update;
 }
 
 void run_dense_backward(const StepContext& c, const Op& op, Slice slice) {
@@ -337,8 +254,6 @@ const OpKind kKinds[] = {
     {"softmaxBackward", "rrw", check_three_alike, run_softmax_backward, nullptr, false, -1, accesses_by_rows},
     {"softmaxCrossEntropy", "rrWv", check_softmax_cross_entropy, run_softmax_cross_entropy, nullptr, true, -1,
      accesses_by_rows, false, true},
-    {"sgd", "urUvvvv", check_sgd, run_sgd, nullptr, false, -1, accesses_update},
-    {"adam", "uruuvvvvvv", check_adam, run_adam, nullptr, false, -1, accesses_update},
 };
 
 }  // namespace
@@ -347,8 +262,8 @@ const OpGroup kMatrixOps = {kKinds, sizeof(kKinds) / sizeof(kKinds[0])};
 
 namespace {
 
-const OpGroup* const kGroups[] = {&kMatrixOps,    &kElementwiseOps, &kConvolutionOps, &kPoolingOps,
-                                  &kBatchNormOps, &kWeightOps,      &kAugmentOps,     &kLossOps};
+const OpGroup* const kGroups[] = {&kMatrixOps,    &kElementwiseOps, &kConvolutionOps, &kPoolingOps, &kBatchNormOps,
+                                  &kOptimizerOps, &kWeightOps,      &kAugmentOps,     &kLossOps};
 
 }  // namespace
 

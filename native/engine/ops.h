@@ -56,6 +56,7 @@ enum class Share {
   kColumns,
   kParts,     // rows of a batch, in grains of kSamplesPerPart
   kElements,  // elements of a row-major matrix, see share_elements()
+  kFirst,     // the first member has it to itself
 };
 
 struct Access {
@@ -91,6 +92,8 @@ struct OpKind {
   bool by_parts = false;
   // Whether it reports the metrics of the step's rows, each member those of its share of the rows.
   bool reports = false;
+  // Whether a denseBackward may absorb it: an update of the parameter, buffer 0, by the gradient, buffer 1.
+  bool is_update = false;
 };
 
 // Ops of one subject, a file each.
@@ -103,9 +106,15 @@ extern const OpGroup kConvolutionOps;  // ops_convolution.cc
 extern const OpGroup kElementwiseOps;  // ops_elementwise.cc
 extern const OpGroup kPoolingOps;      // ops_pooling.cc
 extern const OpGroup kBatchNormOps;    // ops_batch_norm.cc
+extern const OpGroup kOptimizerOps;    // ops_optimizers.cc
 extern const OpGroup kWeightOps;       // ops_weights.cc
 extern const OpGroup kAugmentOps;      // ops_augment.cc
 extern const OpGroup kLossOps;         // ops_losses.cc
+
+// The update that an op of the running section makes; none for kNoOp.
+Update update_of(const StepContext& context, int index);
+// What an update touches, when it takes this share of the parameter, the gradient and the slots.
+void touch_update(const Op& op, Share share, std::vector<Access>* list);
 
 // All of them; `index` counts through the groups.
 size_t op_kind_count();

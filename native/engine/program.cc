@@ -150,8 +150,7 @@ bool absorb_updates(Reader& reader, Section* section) {
   const auto absorb = [&](size_t owner, size_t at, int gradient, int* update) {
     if (at >= section->ops.size()) return reader.fail("an update is missing");
     Op& op = section->ops[at];
-    if ((!is_op(op, "sgd") && !is_op(op, "adam")) || op.buffers[1] != gradient)
-      return reader.fail("an update is missing");
+    if (!op.kind->is_update || op.buffers[1] != gradient) return reader.fail("an update is missing");
     op.absorbed = true;
     *update = static_cast<int>(at);
     return owner < at;

@@ -10,14 +10,15 @@ namespace mnist_train {
 namespace {
 
 bool is_op(const Op& op, const char* name) { return strcmp(op.kind->name, name) == 0; }
-// Goes through a parameter, its gradient and its slots element by element.
-bool is_update(const Op& op) { return is_op(op, "sgd") || is_op(op, "adam") || is_op(op, "regularize"); }
+// Goes through a parameter and what belongs to it (its gradient, its slots, its average) element by element.
+bool goes_through(const Op& op) { return op.kind->is_update || is_op(op, "regularize") || is_op(op, "average"); }
 
 // Whether an op follows the weight layout for this buffer; every other op takes it to be row-major.
 bool follows_layout(const Op& op, size_t field) {
   if (is_op(op, "dense")) return field == 1 || field == 2;
   if (is_op(op, "denseBackward")) return field == 1 || field == 3 || field == 4;
-  return is_update(op) || is_op(op, "foldBatchNorm") || is_op(op, "maxNorm");
+  if (is_op(op, "clipByValue") || is_op(op, "columnSquares") || is_op(op, "clipByGlobalNorm")) return field == 0;
+  return goes_through(op) || is_op(op, "foldBatchNorm") || is_op(op, "maxNorm");
 }
 
 // Buffers that must be laid out alike: a weight matrix, its gradient and its slots.
@@ -70,7 +71,7 @@ void mark_parts(Program* program, const Section& section) {
 void lay_out_weights(Program* program, size_t members) {
   Groups groups(program->buffers.size());
   const auto visit = [&](const Op& op) {
-    const bool backward = is_op(op, "denseBackward"), update = is_update(op), fold = is_op(op, "foldBatchNorm");
+    const bool backward = is_op(op, "denseBackward"), update = goes_through(op), fold = is_op(op, "foldBatchNorm");
     for (size_t field = 0; field < kMaxOpBuffers; field++) {
       if (op.buffers[field] == kNoBuffer) continue;
       const size_t buffer = static_cast<size_t>(op.buffers[field]);

@@ -3,6 +3,7 @@
 // compiled with ISA flags could be the copy that the linker keeps for everybody.
 #include "augment-inl.h"
 #include "batch-norm-inl.h"
+#include "clipping-inl.h"
 #include "conv-backward-inl.h"
 #include "conv-forward-inl.h"
 #include "dense-inl.h"
@@ -40,6 +41,9 @@ const KernelTable kTable = {
     huber,
     sgd,
     adam,
+    rmsprop,
+    adagrad,
+    lion,
     gather,
     row_lists,
     non_zeros,
@@ -61,6 +65,11 @@ const KernelTable kTable = {
     fold_batch_norm,
     regularize,
     max_norm,
+    clip_by_value,
+    column_squares,
+    add_squares,
+    clip_by_global_norm,
+    average,
     augment,
 };
 

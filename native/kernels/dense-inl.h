@@ -95,13 +95,23 @@ void take_row(const void* rule, size_t at, const float* gradient, size_t count) 
   apply_to_row(*static_cast<const Rule*>(rule), at, gradient, count);
 }
 
-template <class Rule>
-RowSink sink_of(const Rule& rule, const Columns&, float* row) {
-  return {row, 0, take_row<Rule>, &rule};
-}
-RowSink sink_of(const StoreRule& rule, const Columns& columns, float*) {
-  return {rule.gradient + columns.offset, columns.stride, nullptr, nullptr};
-}
+// Who takes the gradient of weights: a rule, or memory. It hides which rule, so that the code that computes the
+// gradient is there once for all of them.
+struct Taker {
+  template <class Rule>
+  explicit Taker(const Rule& rule) : take(take_row<Rule>), rule(&rule), gradient(nullptr) {}
+  explicit Taker(const StoreRule& rule) : take(nullptr), rule(nullptr), gradient(rule.gradient) {}
+
+  // Where rows of these columns go; those for a rule by way of `row`.
+  RowSink sink(const Columns& columns, float* row) const {
+    if (take) return {row, 0, take, rule};
+    return {gradient + columns.offset, columns.stride, nullptr, nullptr};
+  }
+
+  decltype(RowSink::take) take;
+  const void* rule;
+  float* gradient;
+};
 
 // From a dense input: a strip of rows at a time, small enough to be in the first cache level still when the rule takes
 // it. Where the weights' rows follow each other, so do the strip's, and the rule takes all at once.
@@ -145,13 +155,12 @@ inline void list_gradient(const DenseBackwardArgs& args, Range inputs, const Col
   for_vectors<kGradientVecs>(columns.width, SparseGradient<Entry>{lists, inputs, columns, d_output, stride, sink});
 }
 
-template <class Rule>
-inline void weights_gradient(const DenseBackwardArgs& args, Slice slice, const Rule& rule) {
+inline void weights_gradient(const DenseBackwardArgs& args, Slice slice, const Taker& taker) {
   const Block block = share_matrix(args.layout.rows, args.layout.columns, kGrain, slice);
   alignas(64) float row[kPanelColumns];
   const auto for_panels = [&](const auto& visit) {
     for_columns(args.layout, block.columns, kPanelColumns,
-                [&](const Columns& columns) { visit(columns, sink_of(rule, columns, row)); });
+                [&](const Columns& columns) { visit(columns, taker.sink(columns, row)); });
   };
   SparseRows sparse = args.sparse;
   if (!holds_lists(sparse) && block.rows.size() == args.layout.rows) {
@@ -178,6 +187,12 @@ inline void with_rule(const Update& update, float* gradient, const Work& work) {
       return work(SgdRule(update.sgd));
     case Update::Rule::kAdam:
       return work(AdamRule(update.adam));
+    case Update::Rule::kRmsprop:
+      return work(RmspropRule(update.rmsprop));
+    case Update::Rule::kAdagrad:
+      return work(AdagradRule(update.adagrad));
+    case Update::Rule::kLion:
+      return work(LionRule(update.lion));
     case Update::Rule::kNone:
       if (gradient) work(StoreRule{gradient});
   }
@@ -219,7 +234,7 @@ inline void input_gradient(const DenseBackwardArgs& args, Slice slice) {
 
 // d_weights[inputs, units] = transpose(input) * d_output, and what belongs to it
 void dense_backward(const DenseBackwardArgs& args, Slice slice) {
-  with_rule(args.weights_update, args.d_weights, [&](const auto& rule) { weights_gradient(args, slice, rule); });
+  with_rule(args.weights_update, args.d_weights, [&](const auto& rule) { weights_gradient(args, slice, Taker(rule)); });
   with_rule(args.bias_update, args.d_bias,
             [&](const auto& rule) { sum_rows(args, share(args.layout.columns, kGrain, slice), rule); });
   if (args.d_input) input_gradient(args, slice);

@@ -98,7 +98,7 @@ struct DenseArgs {
   float negative_slope;
 };
 
-// velocity is null without momentum. All have the same layout.
+// Updates: the parameter, its gradient and its slots have the same layout. velocity is null without momentum.
 struct SgdArgs {
   float* parameter;
   const float* gradient;
@@ -114,16 +114,49 @@ struct AdamArgs {
   float* first_moment;
   float* second_moment;
   MatrixLayout layout;
-  float beta1, one_minus_beta1, beta2, one_minus_beta2, epsilon;
+  float beta1, one_minus_beta1, beta2, one_minus_beta2, epsilon, weight_decay;
   float step_size, correction, decay;
 };
 
+// mean_gradient is null unless centered, velocity without momentum.
+struct RmspropArgs {
+  float* parameter;
+  const float* gradient;
+  float* mean_square;
+  float* mean_gradient;
+  float* velocity;
+  MatrixLayout layout;
+  float alpha, one_minus_alpha, epsilon, momentum, weight_decay;
+  float learning_rate;
+};
+
+struct AdagradArgs {
+  float* parameter;
+  const float* gradient;
+  float* sum_of_squares;
+  MatrixLayout layout;
+  float epsilon, weight_decay;
+  float rate;
+};
+
+struct LionArgs {
+  float* parameter;
+  const float* gradient;
+  float* momentum;
+  MatrixLayout layout;
+  float beta1, one_minus_beta1, beta2, one_minus_beta2;
+  float learning_rate, decay;
+};
+
 // An optimizer's update that a gradient is fed to as it is computed, instead of going to memory. `gradient` is not
-// read.
+// read. The arguments of the rule alone count.
 struct Update {
-  enum class Rule { kNone, kSgd, kAdam } rule = Rule::kNone;
+  enum class Rule { kNone, kSgd, kAdam, kRmsprop, kAdagrad, kLion } rule = Rule::kNone;
   SgdArgs sgd;
   AdamArgs adam;
+  RmspropArgs rmsprop;
+  AdagradArgs adagrad;
+  LionArgs lion;
 };
 
 // d_weights, d_bias and d_input may be null. With an update, d_weights or d_bias is not written. No update goes
@@ -434,6 +467,42 @@ struct MaxNormArgs {
   float max_value;
 };
 
+struct ClipByValueArgs {
+  float* gradient;
+  MatrixLayout layout;
+  float limit;
+};
+
+// output[columns]: the sum of squares of each column; `layout` is the gradient's.
+struct ColumnSquaresArgs {
+  const float* gradient;
+  float* output;
+  MatrixLayout layout;
+};
+
+// total[1] += squares[count], or = where it is the first; the first part of the slice does it all.
+struct AddSquaresArgs {
+  const float* squares;
+  float* total;
+  size_t count;
+  bool first;
+};
+
+struct ClipByGlobalNormArgs {
+  float* gradient;
+  const float* total;
+  MatrixLayout layout;
+  float max_norm;
+};
+
+// `layout` is that of both.
+struct AverageArgs {
+  const float* parameter;
+  float* average;
+  MatrixLayout layout;
+  float rate;
+};
+
 // Images [height, width, channels]; row i draws as sample order[i] + first_index. output is not input. The fields are
 // those of AugmentOp in src/program/ops.ts, in range.
 struct AugmentArgs {
@@ -468,6 +537,9 @@ struct KernelTable {
   void (*huber)(const RegressionArgs&, Slice);
   void (*sgd)(const SgdArgs&, Slice);
   void (*adam)(const AdamArgs&, Slice);
+  void (*rmsprop)(const RmspropArgs&, Slice);
+  void (*adagrad)(const AdagradArgs&, Slice);
+  void (*lion)(const LionArgs&, Slice);
   void (*gather)(const GatherArgs&, Slice);
   void (*row_lists)(const RowListsArgs&);
   size_t (*non_zeros)(const uint8_t* bytes, const float* floats, size_t count);  // of one of them; the other is null
@@ -489,6 +561,11 @@ struct KernelTable {
   void (*fold_batch_norm)(const FoldBatchNormArgs&, Slice);
   void (*regularize)(const RegularizeArgs&, Slice);
   void (*max_norm)(const MaxNormArgs&, Slice);
+  void (*clip_by_value)(const ClipByValueArgs&, Slice);
+  void (*column_squares)(const ColumnSquaresArgs&, Slice);
+  void (*add_squares)(const AddSquaresArgs&, Slice);
+  void (*clip_by_global_norm)(const ClipByGlobalNormArgs&, Slice);
+  void (*average)(const AverageArgs&, Slice);
   void (*augment)(const AugmentArgs&, Slice);
 };
 

@@ -1,4 +1,4 @@
-// What else happens to weights in training: gradients of penalties, and columns held within a norm.
+// What else happens to weights in training: gradients of penalties, columns held within a norm, and averages.
 #ifndef MNIST_TRAIN_KERNELS_WEIGHTS_INL_H_
 #define MNIST_TRAIN_KERNELS_WEIGHTS_INL_H_
 
@@ -68,6 +68,20 @@ void max_norm(const MaxNormArgs& args, Slice slice) {
   for_columns(args.layout, columns, args.layout.columns, [&](const Columns& c) {
     for_vec_rows(c.width, MaxNorm{args.parameter + c.offset, args.layout.rows, c.stride, args.max_value});
   });
+}
+
+// Divided among threads as updates are. From the average, or from the weight where the rate leads nearer to that: a
+// rate of 1 gives the weight itself.
+void average(const AverageArgs& args, Slice slice) {
+  const Range range = share_elements(args.layout, slice);
+  const bool from_average = args.rate < 0.5f;
+  const Vec factor = set1(from_average ? args.rate : 1.0f - args.rate);
+  for (size_t i = range.begin; i < range.end; i += kLanes) {
+    const size_t lanes = smaller(kLanes, range.end - i);
+    const Vec w = load_lanes(args.parameter + i, lanes), a = load_lanes(args.average + i, lanes);
+    const Vec way = mul(factor, sub(w, a));
+    store_lanes(args.average + i, from_average ? add(a, way) : sub(w, way), lanes);
+  }
 }
 
 }  // namespace

@@ -219,14 +219,39 @@ void check_dense(const KernelTable& kernels, const DenseCase& c, Input input, si
   CHECK_MESSAGE(input != Input::kDense || same_bits(laid_out(dx, d_input_layout, true), c.dx), name("dInput"));
 
   // The update fed with the gradient equals the update after it.
-  std::vector<float> w1 = w, v1(w.size(), 0.5f), w2 = w, v2 = v1;
-  run_parts(kernels.sgd, {w1.data(), dw.data(), v1.data(), layout, 0.1f, 0.9f, 0.01f, true}, parts, 1);
   backward.d_weights = nullptr;
   backward.d_input = nullptr;
-  backward.weights_update.rule = Update::Rule::kSgd;
-  backward.weights_update.sgd = {w2.data(), nullptr, v2.data(), layout, 0.1f, 0.9f, 0.01f, true};
-  run_parts(kernels.dense_backward, backward, parts, depth);
-  CHECK_MESSAGE(same_bits(w1, w2) && same_bits(v1, v2), name("fused update"));
+  const auto check_update = [&](const char* what, Update::Rule rule, const auto& kernel, const auto& args_of) {
+    std::vector<float> w1 = w, slot1(w.size(), 0.5f), w2 = w, slot2 = slot1;
+    Update after;
+    args_of(w1.data(), dw.data(), slot1.data(), &after);
+    kernel(after);
+    backward.weights_update = Update();
+    backward.weights_update.rule = rule;
+    args_of(w2.data(), nullptr, slot2.data(), &backward.weights_update);
+    run_parts(kernels.dense_backward, backward, parts, depth);
+    CHECK_MESSAGE(same_bits(w1, w2) && same_bits(slot1, slot2), name(what));
+  };
+  check_update(
+      "fused sgd", Update::Rule::kSgd, [&](const Update& u) { run_parts(kernels.sgd, u.sgd, parts, 1); },
+      [&](float* p, const float* g, float* slot, Update* u) {
+        u->sgd = {p, g, slot, layout, 0.1f, 0.9f, 0.01f, true};
+      });
+  check_update(
+      "fused rmsprop", Update::Rule::kRmsprop,
+      [&](const Update& u) { run_parts(kernels.rmsprop, u.rmsprop, parts, 1); },
+      [&](float* p, const float* g, float* slot, Update* u) {
+        u->rmsprop = {p, g, slot, nullptr, nullptr, layout, 0.9f, 0.1f, 1e-8f, 0.0f, 0.01f, 0.1f};
+      });
+  check_update(
+      "fused adagrad", Update::Rule::kAdagrad,
+      [&](const Update& u) { run_parts(kernels.adagrad, u.adagrad, parts, 1); },
+      [&](float* p, const float* g, float* slot, Update* u) { u->adagrad = {p, g, slot, layout, 1e-8f, 0.01f, 0.1f}; });
+  check_update(
+      "fused lion", Update::Rule::kLion, [&](const Update& u) { run_parts(kernels.lion, u.lion, parts, 1); },
+      [&](float* p, const float* g, float* slot, Update* u) {
+        u->lion = {p, g, slot, layout, 0.9f, 0.1f, 0.99f, 0.01f, 0.1f, 0.999f};
+      });
 }
 
 void test_dense(const KernelTable& kernels) {
@@ -308,13 +333,21 @@ Elementwise run_elementwise(const KernelTable& kernels, size_t count, size_t par
   std::vector<float> w = x, m = numbers.vector(count), v = numbers.vector(count), velocity = numbers.vector(count);
   for (float& value : v) value = value * value;
   m[0] = 1e-38f;  // subnormal after the decay: flushed
+  const MatrixLayout row = {1, count, 0};
   run_parts(
       kernels.adam,
-      {w.data(), dy.data(), m.data(), v.data(), {1, count, 0}, 0.9f, 0.1f, 0.999f, 0.001f, 1e-8f, 0.01f, 3.0f, 0.99f},
+      {w.data(), dy.data(), m.data(), v.data(), row, 0.9f, 0.1f, 0.999f, 0.001f, 1e-8f, 0.02f, 0.01f, 3.0f, 0.99f},
       parts, 1);
-  run_parts(kernels.sgd, {w.data(), dy.data(), velocity.data(), {1, count, 0}, 0.1f, 0.9f, 0.01f, true}, parts, 1);
+  run_parts(kernels.sgd, {w.data(), dy.data(), velocity.data(), row, 0.1f, 0.9f, 0.01f, true}, parts, 1);
+  std::vector<float> square = v, average = m, momentum = velocity, sum = v, lion = velocity;
+  run_parts(
+      kernels.rmsprop,
+      {w.data(), dy.data(), square.data(), average.data(), momentum.data(), row, 0.9f, 0.1f, 1e-8f, 0.5f, 0.02f, 0.01f},
+      parts, 1);
+  run_parts(kernels.adagrad, {w.data(), dy.data(), sum.data(), row, 1e-10f, 0.02f, 0.01f}, parts, 1);
+  run_parts(kernels.lion, {w.data(), dy.data(), lion.data(), row, 0.9f, 0.1f, 0.99f, 0.01f, 0.01f, 0.99f}, parts, 1);
   result.outputs[1] = w;
-  for (const std::vector<float>& slot : {m, v, velocity}) {
+  for (const std::vector<float>& slot : {m, v, velocity, square, average, momentum, sum, lion}) {
     result.outputs[1].insert(result.outputs[1].end(), slot.begin(), slot.end());
   }
   std::vector<float> p = output_of(count), d = output_of(count);

@@ -65,6 +65,15 @@ const std::vector<Case>& cases() {
        0},
       {"regularize", {fixed(5, 40), fixed(5, 40)}, {0.01, 0.02}, 0},
       {"maxNorm", {fixed(5, 40)}, {1.5}, 0},
+      {"sgd", {fixed(5, 40), fixed(5, 40), fixed(5, 40)}, {0, 0.9, 1, 0.1}, 1},
+      {"rmsprop", {fixed(5, 40), fixed(5, 40), fixed(5, 40), fixed(5, 40), fixed(5, 40)}, {0, 0.9, 1e-8, 0.5, 0.1}, 1},
+      {"adagrad", {fixed(5, 40), fixed(5, 40), fixed(5, 40)}, {0, 1e-10, 0.1}, 1},
+      {"lion", {fixed(5, 40), fixed(5, 40), fixed(5, 40)}, {0, 0, 0.9, 0.99}, 2},
+      {"clipByValue", {fixed(5, 40)}, {1.5}, 0},
+      {"columnSquares", {fixed(5, 40), fixed(1, 40)}, {}, 0},
+      {"addSquares", {fixed(1, 40), fixed(1, 1)}, {1}, 0},
+      {"clipByGlobalNorm", {fixed(5, 40), fixed(1, 1)}, {1.5}, 0},
+      {"average", {fixed(5, 40), fixed(5, 40)}, {0}, 1},
       {"conv2d", {images(72), fixed(18, 5), fixed(1, 5), images(5), winners(5)}, some_and({1, 0, 1}), 11},
       {"conv2dBackward",
        {images(72), fixed(18, 5), images(5), winners(5), fixed(36, 5), fixed(2, 5), images(72)},
@@ -139,7 +148,10 @@ void test_wrong_buffers() {
         change(&wrong.buffers[i]);
         CHECK_MESSAGE(!parses(words_of(wrong)), std::string(c.op) + " buffer " + std::to_string(i) + " " + what);
       };
-      if (strcmp(c.op, "maxNorm") != 0) refused("wider", [](Spec* b) { b->columns++; });
+      // A gradient that is clipped may have any shape, and so may squares.
+      const bool any_shape = strcmp(c.op, "maxNorm") == 0 || strcmp(c.op, "clipByValue") == 0 ||
+                             (i == 0 && (strcmp(c.op, "clipByGlobalNorm") == 0 || strcmp(c.op, "addSquares") == 0));
+      if (!any_shape) refused("wider", [](Spec* b) { b->columns++; });
       refused("of the other type", [](Spec* b) { b->type = 1 - b->type; });
       refused("batched or not", [](Spec* b) { b->batched = 1 - b->batched; });
     }
@@ -368,6 +380,18 @@ void test_barriers() {
   const std::vector<std::vector<double>> ops = {
       {code("regularize"), 0, 1, 0, 0.1}, {code("sgd"), 0, 1, -1, 0, 0, 0, 0}, {code("maxNorm"), 0, 1.5}};
   CHECK(barriers_of({fixed(5, 40), fixed(5, 40)}, ops) == "000");
+  // The norm of two gradients: squares by columns, their sum by one member, and all of them look at it.
+  const std::vector<Spec> clipped = {fixed(5, 40), fixed(1, 40), fixed(1, 40), fixed(1, 40),
+                                     fixed(1, 1),  fixed(5, 40), fixed(1, 40), fixed(5, 40)};
+  CHECK(barriers_of(clipped, {{code("columnSquares"), 0, 2},
+                              {code("columnSquares"), 1, 3},
+                              {code("addSquares"), 2, 4, 1},
+                              {code("addSquares"), 3, 4, 0},
+                              {code("clipByGlobalNorm"), 0, 4, 0.5},
+                              {code("clipByGlobalNorm"), 1, 4, 0.5},
+                              {code("sgd"), 5, 0, -1, 0, 0, 0, 0},
+                              {code("sgd"), 6, 1, -1, 0, 0, 0, 0},
+                              {code("average"), 5, 7, 0}}) == "001010000");
   // With too few columns they are divided by rows, and a norm takes whole columns.
   CHECK(barriers_of({fixed(50, 10), fixed(50, 10)}, ops) == "101");
 }

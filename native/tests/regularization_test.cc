@@ -1,5 +1,6 @@
-// Dropout, penalties on weights and limits of their norms on every instruction set of this processor: what
-// docs/numerics.md says, for any number of parts and layout, and nothing is written outside the output.
+// Dropout, penalties on weights, limits of their norms, clipping of gradients and averages on every instruction set of
+// this processor: what docs/numerics.md says, for any number of parts and layout, and nothing is written outside the
+// output.
 #include <algorithm>
 #include <utility>
 
@@ -127,6 +128,68 @@ void check_max_norm(const KernelTable& kernels, const MatrixLayout& layout, size
   CHECK_MESSAGE(same_numbers(w, wanted), name_of(kernels, "maxNorm", layout.rows, layout.columns, layout.parts, parts));
 }
 
+void check_clipping(const KernelTable& kernels, const MatrixLayout& layout, size_t parts) {
+  const auto name = [&](const char* what) {
+    return name_of(kernels, what, layout.rows, layout.columns, layout.parts, parts);
+  };
+  Numbers numbers(6);
+  const size_t count = layout.rows * layout.columns;
+  std::vector<float> gradient = numbers.vector(count);
+  gradient[count / 2] = NAN;
+  std::vector<float> g = output_of(count), wanted = output_of(count);
+  std::copy(gradient.begin(), gradient.end(), g.begin());
+  for (size_t i = 0; i < count; i++) {
+    wanted[i] = gradient[i] > 0.3f ? 0.3f : gradient[i] < -0.3f ? -0.3f : gradient[i];
+  }
+  run_parts(kernels.clip_by_value, {g.data(), layout, 0.3f}, parts, 1);
+  CHECK_MESSAGE(same_numbers(g, wanted), name("clipByValue"));
+
+  std::vector<float> squares = output_of(layout.columns), sums = squares;
+  for (size_t c = 0; c < layout.columns; c++) {
+    const Columns place = columns_at(layout, c, 1);
+    float sum = 0.0f;
+    for (size_t row = 0; row < layout.rows; row++) {
+      const float value = wanted[place.offset + row * place.stride];
+      sum = sum + value * value;
+    }
+    sums[c] = sum;
+  }
+  run_parts(kernels.column_squares, {g.data(), squares.data(), layout}, parts, 1);
+  CHECK_MESSAGE(same_numbers(squares, sums), name("columnSquares"));
+  for (const bool first : {false, true}) {
+    std::vector<float> found(1, first ? NAN : 2.0f), expected(1, first ? 0.0f : 2.0f);
+    for (size_t c = 0; c < layout.columns; c++) expected[0] = expected[0] + sums[c];
+    run_parts(kernels.add_squares, {squares.data(), found.data(), layout.columns, first}, parts, 1);
+    CHECK_MESSAGE(same_numbers(found, expected), name("addSquares"));
+  }
+
+  for (const float square : {0.0f, 0.04f, 9.0f, INFINITY, NAN}) {
+    std::vector<float> scaled = output_of(count), product = output_of(count);
+    const float factor = 0.3f / (sqrtf(square) + 1e-6f);
+    for (size_t i = 0; i < count; i++) {
+      scaled[i] = gradient[i];
+      product[i] = factor >= 1.0f ? gradient[i] : gradient[i] * factor;
+    }
+    run_parts(kernels.clip_by_global_norm, {scaled.data(), &square, layout, 0.3f}, parts, 1);
+    CHECK_MESSAGE(same_numbers(scaled, product), name("clipByGlobalNorm"));
+  }
+}
+
+void check_average(const KernelTable& kernels, const MatrixLayout& layout, float rate, size_t parts) {
+  Numbers numbers(7);
+  const size_t count = layout.rows * layout.columns;
+  const std::vector<float> w = numbers.vector(count), before = numbers.vector(count);
+  std::vector<float> a = output_of(count), wanted = output_of(count);
+  for (size_t i = 0; i < count; i++) {
+    a[i] = before[i];
+    const float way = w[i] - before[i];
+    wanted[i] = rate < 0.5f ? before[i] + rate * way : w[i] - (1.0f - rate) * way;
+    CHECK(rate != 1.0f || wanted[i] == w[i]);
+  }
+  run_parts(kernels.average, {w.data(), a.data(), layout, rate}, parts, 1);
+  CHECK_MESSAGE(same_numbers(a, wanted), name_of(kernels, "average", layout.rows, layout.columns, layout.parts, parts));
+}
+
 void test_weights(const KernelTable& kernels) {
   for (const size_t rows : {size_t{1}, size_t{25}, size_t{100}}) {
     for (const size_t columns : {size_t{1}, size_t{6}, size_t{16}, size_t{33}, size_t{128}, size_t{200}}) {
@@ -137,6 +200,12 @@ void test_weights(const KernelTable& kernels) {
         check_max_norm(kernels, {rows, columns, 0}, parts);
         check_max_norm(kernels, {rows, columns, parts}, parts);
         check_max_norm(kernels, {rows, columns, parts}, 1);
+        check_clipping(kernels, {rows, columns, 0}, parts);
+        check_clipping(kernels, {rows, columns, parts}, parts);
+        check_clipping(kernels, {rows, columns, parts}, 1);
+        check_average(kernels, {rows, columns, 0}, 0.25f, parts);
+        check_average(kernels, {rows, columns, parts}, 0.75f, parts);
+        check_average(kernels, {rows, columns, parts}, 1.0f, 1);
       }
     }
   }

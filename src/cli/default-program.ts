@@ -10,10 +10,10 @@ import { programListing } from './ui/program-listing.js';
 export function listDefaultProgram(output: Output): void {
   const layers = layersOf(DEFAULTS.hidden, DEFAULTS.activation, 10);
   const model = sequential(layers, { inputShape: [28, 28, 1], seed: DEFAULTS.seed });
-  const { optimizer, schedule, epochs, momentum } = DEFAULTS;
+  const { optimizer, schedule, epochs } = DEFAULTS;
   const learningRate = DEFAULTS.learningRate[optimizer];
   model.compile({
-    optimizer: optimizerOf({ optimizer, schedule, epochs, momentum, learningRate }),
+    optimizer: optimizerOf({ optimizer, schedule, epochs, learningRate }),
     loss: 'categoricalCrossentropy',
   });
   const program = model.program({ batchSize: DEFAULTS.batchSize });

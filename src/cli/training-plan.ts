@@ -24,6 +24,9 @@ export interface TrainingOptions {
   warmup?: number;
   validationSplit?: number;
   momentum?: number;
+  weightDecay?: number;
+  clipNorm?: number;
+  ema?: number;
   labelSmoothing: number;
   dataset?: string;
   threads?: number;
@@ -58,6 +61,9 @@ const OF_RECIPES = [
   'schedule',
   'warmup',
   'momentum',
+  'weightDecay',
+  'clipNorm',
+  'ema',
   'labelSmoothing',
 ];
 
@@ -67,9 +73,11 @@ export function planTraining(options: TrainingOptions, given: ReadonlySet<string
     throw new UsageError('Expected --fold or --validation-split, received both. Leave one of them out.');
   }
   if (options.recipe !== undefined) return planOfRecipe(options.recipe, options, given);
-  if (options.momentum !== undefined && options.optimizer !== 'sgd') {
+  const withMomentum = Object.keys(DEFAULTS.momentum);
+  if (options.momentum !== undefined && !withMomentum.includes(options.optimizer)) {
     throw new UsageError(
-      `Expected --optimizer sgd with --momentum, received ${options.optimizer}. Leave --momentum out.`,
+      `Expected --optimizer ${withMomentum.join(' or ')} with --momentum, received ${options.optimizer}. ` +
+        'Leave --momentum out.',
     );
   }
   if (options.warmup !== undefined && options.schedule !== 'cosine') {
@@ -88,7 +96,7 @@ export function planTraining(options: TrainingOptions, given: ReadonlySet<string
       const layers = layersOf(hidden, activation, classesOf(classNames));
       const model = sequential(layers, { inputShape: shape, seed, backend, threads });
       model.compile({
-        optimizer: optimizerOf({ ...options, learningRate, momentum: options.momentum ?? DEFAULTS.momentum }),
+        optimizer: optimizerOf({ ...options, learningRate }),
         loss: categoricalCrossentropy({ labelSmoothing: options.labelSmoothing }),
       });
       return model;

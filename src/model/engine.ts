@@ -2,7 +2,7 @@ import type { Backend, BoundData, RunOptions, RunResult, Samples, Session } from
 import { selectBackend } from '../backends/select.js';
 import { checkInteger, checkOneOf, MnistTrainError } from '../errors.js';
 import type { BufferName } from '../program/ops.js';
-import { type BufferSpec, type Program, sizeOf } from '../program/program.js';
+import { type BufferSpec, type ElementType, type Program, sizeOf } from '../program/program.js';
 import { linkedController } from './abort.js';
 import type { Capacities } from './lower.js';
 
@@ -40,6 +40,16 @@ export interface Run {
   firstIndex?: number;
 }
 
+/** Steps to come: what the session has to have room for. */
+export interface TrainingSteps {
+  /** The most samples in one of them. */
+  batchSize: number;
+  /** Where it is known already. */
+  data?: BoundData;
+}
+
+const targetsOf = ({ hasClasses }: BoundData): ElementType => (hasClasses ? 'int32' : 'float32');
+
 const persists = ({ role }: BufferSpec): boolean => role === 'parameter' || role === 'slot';
 
 interface OpenSession {
@@ -68,7 +78,7 @@ function offers(had: Capacities, needed: Capacities): boolean {
 }
 
 /**
- * Owns a model's weights and optimizer slots. They live here until the first call that computes opens a session; from
+ * Owns a model's weights, their averages where an optimizer keeps some, and its slots. They live here until the first call that computes opens a session; from
  * then on the session's are the ones that count. When a call needs a section or a batch size that the open session
  * lacks, a new one takes over parameters and slots. Runs take turns; inference may go on beside a run.
  */
@@ -77,6 +87,8 @@ export class Engine {
   /** Parameters and slots while no session is open. */
   readonly #values: Map<BufferName, Float32Array>;
   readonly #parameters: ReadonlySet<BufferName>;
+  /** Averages by their parameter: what counts as the parameter for everybody but training. */
+  #averages: ReadonlyMap<BufferName, BufferName> = new Map();
   #choice: EngineOptions;
   #backend: Backend | null = null;
   #open: OpenSession | null = null;
@@ -124,9 +136,17 @@ export class Engine {
     return this.backend.name === 'js' ? 1 : (this.#choice.threads ?? this.backend.defaultThreads);
   }
 
-  /** Starts anew with what the lowering gives now: slots are forgotten, parameters stay. Not while busy. */
-  reconfigure(choice: EngineOptions): void {
+  /**
+   * Starts anew with what the lowering gives now: slots are forgotten, parameters stay, averages become the parameters.
+   * `averages` are the ones that the lowering has now, by their parameter. Not while busy.
+   */
+  reconfigure(choice: EngineOptions, averages: ReadonlyMap<BufferName, BufferName>): void {
     this.#close();
+    for (const [parameter, average] of this.#averages) {
+      const values = this.#values.get(average);
+      if (values) this.#values.set(parameter, values);
+    }
+    this.#averages = averages;
     for (const name of this.#values.keys()) if (!this.#parameters.has(name)) this.#values.delete(name);
     if (choice.backend !== undefined) this.#backend = null;
     this.#choice = {
@@ -135,18 +155,24 @@ export class Engine {
     };
   }
 
-  /** A copy of a parameter. Throws ERR_STATE while a run is in flight. */
+  /** A copy of a parameter, or of its average. Throws ERR_STATE while a run is in flight. */
   read(parameter: BufferName): Float32Array {
     this.#checkIdle('read');
-    return this.#open ? this.#open.session.read(parameter) : this.#values.get(parameter)!.slice();
+    const shown = this.#averages.get(parameter) ?? parameter;
+    if (this.#open) return this.#open.session.read(shown);
+    // An average that no session has made yet is what its parameter is.
+    return (this.#values.get(shown) ?? this.#values.get(parameter)!).slice();
   }
 
-  /** Overwrites a parameter, whole. Throws ERR_STATE while a run is in flight. */
+  /** Overwrites a parameter, whole, and its average. Throws ERR_STATE while a run is in flight. */
   write(parameter: BufferName, values: Float32Array): void {
     this.#checkIdle('written');
     this.#writes++;
-    if (this.#open) this.#open.session.write(parameter, values);
-    else this.#values.set(parameter, values.slice());
+    for (const name of [parameter, this.#averages.get(parameter)]) {
+      if (name === undefined) continue;
+      if (this.#open) this.#open.session.write(name, values);
+      else this.#values.set(name, values.slice());
+    }
   }
 
   /** How often a parameter was overwritten. */
@@ -154,10 +180,11 @@ export class Engine {
     return this.#writes;
   }
 
-  /** Copies of all that steps of up to so many samples change: parameters and slots. Not while a run is in flight. */
-  snapshot(batchSize: number): Snapshot {
+  /** Copies of all that such steps change: parameters and slots. Not while a run is in flight. */
+  snapshot({ batchSize, data }: TrainingSteps): Snapshot {
     this.#checkIdle('read');
-    const { session, program } = this.#ensure({ ...INFERENCE, train: batchSize });
+    const targets = data && { train: targetsOf(data) };
+    const { session, program } = this.#ensure({ ...INFERENCE, train: batchSize, targets });
     return new Map(program.buffers.filter(persists).map(({ name }) => [name, session.read(name)]));
   }
 
@@ -191,7 +218,7 @@ export class Engine {
       const nothing = { steps: 0, samples: 0, lossSum: 0, correct: 0, metrics: new Float64Array(0) };
       return { ...nothing, aborted: true, diverged: false };
     }
-    const targets = { [section]: data.hasClasses ? 'int32' : 'float32' };
+    const targets = { [section]: targetsOf(data) };
     const open = this.#ensure({ ...INFERENCE, [section]: batchSize, targets });
     const names = open.program.scalars;
     const steps = Math.ceil(order.length / batchSize);

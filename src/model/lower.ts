@@ -9,6 +9,7 @@ import type { BufferName } from '../program/ops.js';
 import type { ElementType, Program, SectionName } from '../program/program.js';
 import { type Augmentation, lowerAugmentation } from './augmentation.js';
 import type { Parameter, Stack } from './stack.js';
+import { averagesOf, lowerUpdates } from './updates.js';
 
 /** The most samples in one step of each section; 0 leaves training or evaluation out. */
 export interface Capacities {
@@ -33,21 +34,24 @@ export const EPOCH = 'epoch';
  * Makes a model flat. Sections: `train` = gather inputs and targets, augment the inputs, forward, loss, backward, updates;
  * `evaluate` = gather, forward, loss; `infer` = forward alone.
  *
- * Buffers: parameters `0.weight`, `0.bias`, ... by the layer's index; slots behind them (`0.weight.velocity`); in a
- * section `train/inputs` (and `train/inputs.augmented`), `train/targets`, `train/0.output`, `train/0.dInput`,
- * `train/loss.dOutput` and the gradients `train/0.weight.gradient`, of convolutions after their parts
- * `train/0.weight.gradientParts`.
+ * Buffers: parameters `0.weight`, `0.bias`, ... by the layer's index; their averages (`0.weight.average`), which evaluation
+ * and inference then read in their place; slots behind them (`0.weight.velocity`); in a section `train/inputs` (and
+ * `train/inputs.augmented`), `train/targets`, `train/0.output`, `train/0.dInput`, `train/loss.dOutput` and the gradients
+ * `train/0.weight.gradient`, of convolutions after their parts `train/0.weight.gradientParts`.
  *
  * `seed` is the model's, for what layers and augmentation draw at random.
  */
 export function lowerModel(stack: Stack, training: TrainingSetup | null, capacities: Capacities, seed = 0): Program {
   const builder = new ProgramBuilder();
   for (const { name, spec } of stack.parameters) builder.persistent(name, 'parameter', spec.shape);
+  const averages = averagesOf(stack.parameters, training?.optimizer);
+  for (const [name, average] of averages) builder.persistent(average, 'parameter', builder.shapeOf(name), name);
+  const shown = { ...stack, parameters: stack.parameters.map((p) => ({ ...p, name: averages.get(p.name) ?? p.name })) };
   if (training && capacities.train > 0) lowerTraining(builder, stack, training, capacities, seed);
-  if (training && capacities.evaluate > 0) lowerEvaluation(builder, stack, training.loss, capacities, seed);
+  if (training && capacities.evaluate > 0) lowerEvaluation(builder, shown, training.loss, capacities, seed);
   builder.section('infer', capacities.infer);
   const input = builder.batched('inputs', stack.inputShape, 'input');
-  builder.endpoints(input, forward(builder, stack, input, new Shared(builder, 'infer', seed), null).output);
+  builder.endpoints(input, forward(builder, shown, input, new Shared(builder, 'infer', seed), null).output);
   return fuseProgram(foldLayers(builder.build()));
 }
 
@@ -69,20 +73,6 @@ function lowerTraining(
   if (dOutput !== null) backward(dOutput, false);
   shared.addUp();
   lowerUpdates(builder, stack.parameters, optimizer);
-}
-
-/** Penalties join the gradients that the optimizer takes; constraints act on what it made of the weights. */
-function lowerUpdates(builder: ProgramBuilder, parameters: readonly Parameter[], optimizer: Optimizer): void {
-  const trainable = parameters.filter(({ spec }) => spec.trainable);
-  for (const { name: parameter, spec } of trainable) {
-    const { l1 = 0, l2 = 0 } = spec.regularizer ?? {};
-    if (l1 > 0 || l2 > 0) builder.add({ op: 'regularize', parameter, gradient: gradientOf(parameter), l1, l2 });
-  }
-  const scalars = optimizer.scalarNames.map((name) => builder.scalar(name));
-  for (const { name } of trainable) optimizer.lower(builder, name, gradientOf(name), scalars);
-  for (const { name: parameter, spec } of trainable) {
-    if (spec.constraint) builder.add({ op: 'maxNorm', parameter, maxValue: spec.constraint.maxNorm });
-  }
 }
 
 function lowerEvaluation(
@@ -113,8 +103,6 @@ function gather(
   builder.add({ op: 'gather', source: 'targets', output: targets });
   return { input, targets };
 }
-
-const gradientOf = (parameter: BufferName): BufferName => `train/${parameter}.gradient`;
 
 function forward(
   builder: ProgramBuilder,

@@ -35,6 +35,7 @@ import type { History } from './training/history.js';
 import type { FitOptions } from './training/plan.js';
 import type { Training } from './training/state.js';
 import { type BatchStream, isBatchStream } from './training/stream.js';
+import { averagesOf } from './updates.js';
 
 export interface SequentialOptions extends EngineOptions {
   /** The shape of one sample, row-major, channels last: [28, 28, 1], or [784]. */
@@ -184,6 +185,11 @@ export class Sequential {
    * Says how to train. Needed before `fit` and `evaluate`, not for prediction. Compiling again keeps the weights and starts
    * the optimizer anew. `backend` and `threads` replace those that the model was made with.
    *
+   * With an optimizer that averages weights (`useEma`), the averages are what `evaluate`, validation, `predict`,
+   * `getWeights`, `weightsSha256` and `save` show, while training goes on from the weights beside them. Moving statistics of
+   * batch normalization are not averaged again. `setWeights` sets both, and compiling again keeps the averages as the
+   * weights.
+   *
    * Throws ERR_ARGUMENT for unknown options, a loss that does not go with the last layer and metrics that do not go with the
    * loss, ERR_SHAPE for augmentation
    * of what is no image, ERR_STATE during fit or evaluate.
@@ -198,7 +204,7 @@ export class Sequential {
     const metrics = compileMetrics(checked.metrics, loss, this.#stack);
     this.#checkNotFitting('compile');
     if (this.#engine.busy) throw new MnistTrainError('ERR_STATE', 'Wait for evaluate to end before compile.');
-    this.#engine.reconfigure(engineOptions);
+    this.#engine.reconfigure(engineOptions, averagesOf(this.#stack.parameters, optimizer));
     this.#compileOptions = { ...checked, optimizer, loss };
     this.#training = {
       loss,

@@ -1,54 +1,15 @@
-import { checkNumber } from '../errors.js';
-import { checkOptions } from '../options.js';
-import { checkSchedule, type Schedule } from '../schedules/schedule.js';
+import { type AdamOptions, makeAdam } from './adam-rule.js';
 import type { Optimizer } from './optimizer.js';
 
-export interface AdamOptions {
-  /** At least 0, or a schedule; default 0.001. */
-  learningRate?: Schedule;
-  /** Decay of the first moment, in [0, 1); default 0.9. */
-  beta1?: number;
-  /** Decay of the second moment, in [0, 1); default 0.999. */
-  beta2?: number;
-  /** Keeps the division finite; at least 2⁻¹²⁶, the smallest normal float32. Default 1e-8. */
-  epsilon?: number;
-  /** Decoupled weight decay, at least 0; default 0. Anything else makes this AdamW. Applies to biases as well. */
-  weightDecay?: number;
-}
+export type { AdamOptions };
 
 /**
- * Adam (Kingma and Ba, 2015), with decoupled weight decay (Loshchilov and Hutter, 2019), by PyTorch's rule:
- * m = β1 · m + (1 - β1) · g; v = β2 · v + (1 - β2) · g²; w = w · (1 - learningRate · weightDecay);
+ * Adam (Kingma and Ba, 2015) by PyTorch's rule:
+ * g = gradient + weightDecay · w; m = β1 · m + (1 - β1) · g; v = β2 · v + (1 - β2) · g²;
  * w = w - learningRate / (1 - β1^t) · m / (sqrt(v / (1 - β2^t)) + ε).
+ *
+ * `weightDecay` is the factor of the L2 penalty's gradient, default 0; `adamw` has the decoupled one.
  */
 export function adam(options?: AdamOptions): Optimizer {
-  const checked = checkOptions(options, 'adam', {
-    learningRate: true,
-    beta1: true,
-    beta2: true,
-    epsilon: true,
-    weightDecay: true,
-  });
-  const learningRate = checkSchedule(checked.learningRate ?? 0.001, 'learningRate');
-  const beta1 = checkNumber(checked.beta1 ?? 0.9, 'beta1', 0, 1, true);
-  const beta2 = checkNumber(checked.beta2 ?? 0.999, 'beta2', 0, 1, true);
-  const epsilon = checkNumber(checked.epsilon ?? 1e-8, 'epsilon', 2 ** -126);
-  const weightDecay = checkNumber(checked.weightDecay ?? 0, 'weightDecay', 0);
-  return Object.freeze<Optimizer>({
-    name: 'adam',
-    config: { beta1, beta2, epsilon, weightDecay },
-    learningRate,
-    scalarNames: ['stepSize', 'correction', 'decay'],
-    lower: (builder, parameter, gradient, [stepSize, correction, decay]) => {
-      const shape = builder.shapeOf(parameter);
-      const firstMoment = builder.persistent(`${parameter}.firstMoment`, 'slot', shape);
-      const secondMoment = builder.persistent(`${parameter}.secondMoment`, 'slot', shape);
-      const moments = { firstMoment, secondMoment, beta1, beta2, epsilon };
-      builder.add({ op: 'adam', parameter, gradient, ...moments, stepSize, correction, decay });
-    },
-    initialState: () => ({ step: 0, powers: [1, 1] }),
-    // Math.pow may differ in its last bit between engines; multiplication may not.
-    advance: ({ step, powers }) => ({ step: step + 1, powers: [powers[0] * beta1, powers[1] * beta2] }),
-    scalarsAt: ({ powers }, rate) => [rate / (1 - powers[0]), 1 / Math.sqrt(1 - powers[1]), 1 - rate * weightDecay],
-  });
+  return makeAdam('adam', options, 0);
 }

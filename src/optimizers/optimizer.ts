@@ -11,12 +11,21 @@ export interface OptimizerState {
   readonly powers: readonly number[];
 }
 
+/** How gradients are kept small before the rule takes them: each element by itself, or all of them by their norm. */
+export interface Clipping {
+  readonly by: 'value' | 'globalNorm';
+  readonly limit: number;
+}
+
 /** An update rule. It holds settings only; a model keeps the slots and the state, so it may serve several models. */
 export interface Optimizer {
   readonly name: string;
   /** The options under which it was made, without the learning rate: a resumed run must have the same ones. */
   readonly config: Readonly<Record<string, JsonValue>>;
   readonly learningRate: Schedule;
+  readonly clipping: Clipping | null;
+  /** Whether weights are averaged; the rate of the averages is then the last of `scalarNames`. */
+  readonly averages: boolean;
   /** The values that every step needs from the host. */
   readonly scalarNames: readonly string[];
   /** Appends the update of a parameter; declares its slots. `scalars` are the indices of `scalarNames`. */

@@ -1,9 +1,13 @@
 import { expected } from '../errors.js';
+import { adagrad } from './adagrad.js';
 import { adam } from './adam.js';
+import { adamw } from './adamw.js';
+import { lion } from './lion.js';
 import type { Optimizer } from './optimizer.js';
+import { rmsprop } from './rmsprop.js';
 import { sgd } from './sgd.js';
 
-const OPTIMIZERS = { sgd, adam };
+const OPTIMIZERS = { sgd, adam, adamw, rmsprop, adagrad, lion };
 export type OptimizerName = keyof typeof OPTIMIZERS;
 
 /** An optimizer by name, with its default options, or as it is. Throws ERR_ARGUMENT. */

@@ -1,9 +1,10 @@
 import { checkNumber, expected } from '../errors.js';
 import { checkBoolean, checkOptions } from '../options.js';
 import { checkSchedule, type Schedule } from '../schedules/schedule.js';
+import { COMMON_OPTIONS, type CommonOptimizerOptions, makeOptimizer } from './common.js';
 import type { Optimizer } from './optimizer.js';
 
-export interface SgdOptions {
+export interface SgdOptions extends CommonOptimizerOptions {
   /** At least 0, or a schedule; default 0.01. */
   learningRate?: Schedule;
   /** In [0, 1); default 0. */
@@ -24,24 +25,26 @@ export function sgd(options?: SgdOptions): Optimizer {
     momentum: true,
     nesterov: true,
     weightDecay: true,
+    ...COMMON_OPTIONS,
   });
   const learningRate = checkSchedule(checked.learningRate ?? 0.01, 'learningRate');
   const momentum = checkNumber(checked.momentum ?? 0, 'momentum', 0, 1, true);
   const nesterov = checkBoolean(checked.nesterov ?? false, 'nesterov');
   const weightDecay = checkNumber(checked.weightDecay ?? 0, 'weightDecay', 0);
   if (nesterov && momentum === 0) throw expected('a number above 0', 'momentum with nesterov', momentum);
-  return Object.freeze<Optimizer>({
-    name: 'sgd',
-    config: { momentum, nesterov, weightDecay },
-    learningRate,
-    scalarNames: ['learningRate'],
-    lower: (builder, parameter, gradient, [rate]) => {
-      const velocity =
-        momentum === 0 ? null : builder.persistent(`${parameter}.velocity`, 'slot', builder.shapeOf(parameter));
-      builder.add({ op: 'sgd', parameter, gradient, velocity, learningRate: rate, momentum, nesterov, weightDecay });
+  return makeOptimizer(
+    {
+      name: 'sgd',
+      config: { momentum, nesterov, weightDecay },
+      learningRate,
+      scalarNames: ['learningRate'],
+      lower: (builder, parameter, gradient, [rate]) => {
+        const velocity =
+          momentum === 0 ? null : builder.persistent(`${parameter}.velocity`, 'slot', builder.shapeOf(parameter));
+        builder.add({ op: 'sgd', parameter, gradient, velocity, learningRate: rate, momentum, nesterov, weightDecay });
+      },
+      scalarsAt: (_state, rate) => [rate],
     },
-    initialState: () => ({ step: 0, powers: [] }),
-    advance: ({ step }) => ({ step: step + 1, powers: [] }),
-    scalarsAt: (_state, rate) => [rate],
-  });
+    checked,
+  );
 }

@@ -29,8 +29,9 @@ function stillUsed(before: Program, after: Program): BufferSpec[] {
   return before.buffers.filter(({ name }) => current.has(name) || !old.has(name));
 }
 
-type OptimizerOp = Extract<Op, { op: 'sgd' | 'adam' }>;
-const isOptimizer = (op: Op): op is OptimizerOp => op.op === 'sgd' || op.op === 'adam';
+const OPTIMIZERS = ['sgd', 'adam', 'rmsprop', 'adagrad', 'lion'] as const;
+type OptimizerOp = Extract<Op, { op: (typeof OPTIMIZERS)[number] }>;
+const isOptimizer = (op: Op): op is OptimizerOp => (OPTIMIZERS as readonly string[]).includes(op.op);
 
 function fuseUpdates(ops: readonly Op[]): Op[] {
   const updates = new Map(ops.filter(isOptimizer).map((op) => [op.gradient, op]));

@@ -447,7 +447,10 @@ export interface SgdOp {
   weightDecay: number;
 }
 
-/** Adam, with decoupled weight decay (AdamW) through the scalar `decay` = 1 - learningRate · weightDecay. */
+/**
+ * Adam, with L2 weight decay as in SGD, or decoupled weight decay (AdamW) through the scalar `decay` =
+ * 1 - learningRate · weightDecay.
+ */
 export interface AdamOp {
   op: 'adam';
   parameter: BufferName;
@@ -457,11 +460,89 @@ export interface AdamOp {
   beta1: number;
   beta2: number;
   epsilon: number;
+  weightDecay: number;
   /** learningRate / (1 - β1^t) */
   stepSize: ScalarIndex;
   /** 1 / sqrt(1 - β2^t) */
   correction: ScalarIndex;
   decay: ScalarIndex;
+}
+
+/** PyTorch's RMSprop with L2 weight decay; `meanGradient` is null unless centered, `velocity` without momentum. */
+export interface RmspropOp {
+  op: 'rmsprop';
+  parameter: BufferName;
+  gradient: BufferName;
+  meanSquare: BufferName;
+  meanGradient: BufferName | null;
+  velocity: BufferName | null;
+  learningRate: ScalarIndex;
+  alpha: number;
+  epsilon: number;
+  momentum: number;
+  weightDecay: number;
+}
+
+/** PyTorch's Adagrad with L2 weight decay. */
+export interface AdagradOp {
+  op: 'adagrad';
+  parameter: BufferName;
+  gradient: BufferName;
+  sumOfSquares: BufferName;
+  /** learningRate / (1 + (t - 1) · learningRateDecay) */
+  rate: ScalarIndex;
+  epsilon: number;
+  weightDecay: number;
+}
+
+/** Lion, with decoupled weight decay through the scalar `decay` = 1 - learningRate · weightDecay. */
+export interface LionOp {
+  op: 'lion';
+  parameter: BufferName;
+  gradient: BufferName;
+  momentum: BufferName;
+  learningRate: ScalarIndex;
+  decay: ScalarIndex;
+  beta1: number;
+  beta2: number;
+}
+
+/** Keeps every element of a gradient within -limit and limit. */
+export interface ClipByValueOp {
+  op: 'clipByValue';
+  gradient: BufferName;
+  limit: number;
+}
+
+/** output[columns] = Σ over the rows of gradient[rows, columns]² */
+export interface ColumnSquaresOp {
+  op: 'columnSquares';
+  gradient: BufferName;
+  output: BufferName;
+}
+
+/** total[1] += Σ squares[columns]; with `first`, total starts from 0. */
+export interface AddSquaresOp {
+  op: 'addSquares';
+  squares: BufferName;
+  total: BufferName;
+  first: boolean;
+}
+
+/** Scales a gradient by maxNorm / sqrt(total[1]) where that is below 1. */
+export interface ClipByGlobalNormOp {
+  op: 'clipByGlobalNorm';
+  gradient: BufferName;
+  total: BufferName;
+  maxNorm: number;
+}
+
+/** average = average + rate · (parameter - average); with a rate of 1, the parameter. */
+export interface AverageOp {
+  op: 'average';
+  parameter: BufferName;
+  average: BufferName;
+  rate: ScalarIndex;
 }
 
 export type Op =
@@ -498,7 +579,15 @@ export type Op =
   | RegularizeOp
   | MaxNormOp
   | SgdOp
-  | AdamOp;
+  | AdamOp
+  | RmspropOp
+  | AdagradOp
+  | LionOp
+  | ClipByValueOp
+  | ColumnSquaresOp
+  | AddSquaresOp
+  | ClipByGlobalNormOp
+  | AverageOp;
 
 export type OpName = Op['op'];
 export type OpOf<K extends OpName> = Extract<Op, { op: K }>;

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { loadDataset, recipes } from '../../src/index.js';
+import { adamw, dense, loadDataset, loadModel, recipes, sequential } from '../../src/index.js';
 import { writeDataset } from '../helpers/cli-idx.js';
 import { errorLines, eventsOf, makeWorkspace, runCli, runShell } from '../helpers/cli-run.js';
 
@@ -90,6 +90,10 @@ describe('train --json', () => {
       ['--schedule', 'cosine', '--warmup', '10'],
       ['--schedule', 'plateau', '--validation-split', '0.2'],
       ['--activation', 'gelu', '--label-smoothing', '0.1', '--hidden', '12,11', '--backend', 'js'],
+      ['--optimizer', 'adamw', '--weight-decay', '0.1'],
+      ['--optimizer', 'rmsprop', '--learning-rate', '0.01', '--momentum', '0.5'],
+      ['--optimizer', 'adagrad', '--learning-rate', '0.1', '--backend', 'js'],
+      ['--optimizer', 'lion', '--learning-rate', '0.005'],
     ];
     for (const flags of sets) {
       const result = await runCli([...SMALL, '--epochs', '4', '--json', ...flags], { cwd });
@@ -146,6 +150,30 @@ describe('train with callbacks', () => {
       expect(readdirSync(cwd)).toEqual(['file']);
     }
   });
+});
+
+it('clips, decays and averages as the options say, and evaluates and saves the averages', async () => {
+  const cwd = workspace.make('averages');
+  const options = ['--optimizer', 'adamw', '--weight-decay', '0.2', '--clip-norm', '0.5', '--ema', '0.9'];
+  const flags = ['--epochs', '2', '--seed', '3', '--schedule', 'constant', '--json'];
+  const done = eventsOf(await runCli([...SMALL, ...options, ...flags], { cwd })).at(-1);
+  const layers = [
+    dense({ units: 16, activation: 'relu', kernelInitializer: 'heUniform' }),
+    dense({ units: 10, activation: 'softmax' }),
+  ];
+  const model = sequential(layers, { inputShape: [28, 28, 1], seed: 3 });
+  const common = { globalClipNorm: 0.5, useEma: true, emaMomentum: 0.9 };
+  model.compile({
+    optimizer: adamw({ learningRate: 0.02, weightDecay: 0.2, ...common }),
+    loss: 'categoricalCrossentropy',
+  });
+  const { train, test } = await loadDataset('mnist', { dataDir: data });
+  await model.fit(train, { epochs: 2, batchSize: 20 });
+  expect(done).toMatchObject({ event: 'done', weightsSha256: model.weightsSha256() });
+  expect(done?.testLoss).toBe((await model.evaluate(test)).loss);
+  const saved = await loadModel(join(cwd, 'mnist-model.safetensors'));
+  expect(saved.weightsSha256()).toBe(model.weightsSha256());
+  for (const each of [model, saved]) each.dispose();
 });
 
 describe('train for people', () => {

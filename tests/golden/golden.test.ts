@@ -273,7 +273,7 @@ function adamOf({
       const shape = builder.shapeOf(parameter);
       const firstMoment = builder.persistent(`${parameter}.m`, 'slot', shape);
       const secondMoment = builder.persistent(`${parameter}.v`, 'slot', shape);
-      const constants = { beta1, beta2, epsilon: eps, ...scalar(builder) };
+      const constants = { beta1, beta2, epsilon: eps, weightDecay: 0, ...scalar(builder) };
       builder.add({ op: 'adam', parameter, gradient, firstMoment, secondMoment, ...constants });
     },
     scalars: (step) => [lr / (1 - beta1 ** (step + 1)), 1 / Math.sqrt(1 - beta2 ** (step + 1)), 1 - lr * weightDecay],

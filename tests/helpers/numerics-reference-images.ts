@@ -1,6 +1,7 @@
 import type { Conv2dBackwardOp, Conv2dOp, OpName, OpOf, Windows } from '../../src/program/ops.js';
 import { activate, add, div, fl, fma, mul, referenceCosine, referenceSine, sub } from './numerics-functions.js';
 import type { LossOpName } from './numerics-reference-losses.js';
+import type { UpdateOpName } from './numerics-reference-updates.js';
 
 /** The ops of images, of batch normalization and of weights: docs/numerics.md, like numerics-reference.ts. */
 
@@ -25,8 +26,7 @@ type OtherOpName =
   | 'softmax'
   | 'softmaxBackward'
   | LossOpName
-  | 'sgd'
-  | 'adam';
+  | UpdateOpName;
 type ImageOpName = Exclude<OpName, OtherOpName>;
 
 /** The first sample of each part of a step, with the one behind its last. */

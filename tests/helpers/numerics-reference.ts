@@ -1,7 +1,8 @@
 import type { Op } from '../../src/program/ops.js';
-import { activate, activateBackward, add, div, fl, flush, fma, mul, sub } from './numerics-functions.js';
+import { activate, activateBackward, add, div, fl, fma, mul, sub } from './numerics-functions.js';
 import { referenceImageOp } from './numerics-reference-images.js';
 import { referenceLoss, softmax } from './numerics-reference-losses.js';
+import { isUpdateOp, referenceUpdate } from './numerics-reference-updates.js';
 import { type OpResult, type OpSetup, shortName } from './op-harness.js';
 
 /**
@@ -145,36 +146,10 @@ function referenceOp(
     case 'meanAbsoluteError':
     case 'huber':
       return referenceLoss(op, { rows, shapeOf, get, set, result });
-    case 'sgd': {
-      const [w, gradient, velocity] = [get(op.parameter), get(op.gradient), op.velocity ? get(op.velocity) : null];
-      const momentum = fl(op.momentum);
-      const g = gradient.map((value, i) => (op.weightDecay !== 0 ? add(value, mul(fl(op.weightDecay), w[i])) : value));
-      const v = velocity ? velocity.map((value, i) => flush(add(mul(momentum, value), g[i]))) : g;
-      const d = op.nesterov ? v.map((value, i) => add(g[i], mul(momentum, value))) : v;
-      set(op.velocity, v);
-      return set(
-        op.parameter,
-        w.map((value, i) => sub(value, mul(scalars[op.learningRate], d[i]))),
-      );
+    default: {
+      const context = { rows, scalars, order, shapeOf, get, set };
+      if (isUpdateOp(op)) referenceUpdate(op, context);
+      else referenceImageOp(op, context);
     }
-    case 'adam': {
-      const [w, g] = [get(op.parameter), get(op.gradient)];
-      const m = get(op.firstMoment).map((value, i) =>
-        flush(add(mul(fl(op.beta1), value), mul(fl(1 - op.beta1), g[i]))),
-      );
-      const v = get(op.secondMoment).map((value, i) =>
-        flush(add(mul(fl(op.beta2), value), mul(fl(1 - op.beta2), mul(g[i], g[i])))),
-      );
-      set(op.firstMoment, m);
-      set(op.secondMoment, v);
-      const made = w.map((value, i) => {
-        const decayed = scalars[op.decay] !== 1 ? mul(value, scalars[op.decay]) : value;
-        const divisor = add(mul(fl(Math.sqrt(v[i])), scalars[op.correction]), fl(op.epsilon));
-        return sub(decayed, div(mul(scalars[op.stepSize], m[i]), divisor));
-      });
-      return set(op.parameter, made);
-    }
-    default:
-      referenceImageOp(op, { rows, scalars, order, shapeOf, get, set });
   }
 }

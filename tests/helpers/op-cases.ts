@@ -2,6 +2,7 @@ import { ACTIVATIONS, type Op, type OpName } from '../../src/program/ops.js';
 import { RandomPurpose, RandomStream } from '../../src/random.js';
 import { addImageCases } from './op-cases-images.js';
 import { addLossCases } from './op-cases-losses.js';
+import { addUpdateCases } from './op-cases-updates.js';
 import {
   classes,
   type Fill,
@@ -11,7 +12,6 @@ import {
   positive,
   setUpOp,
   sparse,
-  tiny,
   wide,
 } from './op-harness.js';
 
@@ -54,7 +54,6 @@ const ROW_SHAPES = [
   [31, 10],
   [3, 128],
 ] as const;
-const PARAMETER_SHAPES = [[1], [7], [16], [33], [17, 31], [64, 64], [128, 10]];
 
 for (const kind of ['pixels', 'floats', 'classes', 'values'] as const) {
   for (const [rows, columns] of [...ROW_SHAPES, [3, 784]]) {
@@ -207,52 +206,6 @@ for (const [rows, columns] of ROW_SHAPES) {
   }
 }
 
-for (const shape of PARAMETER_SHAPES) {
-  for (const [slots, slotFill] of [
-    ['', normal],
-    [' fading slots', tiny],
-  ] as const) {
-    for (const weightDecay of [0, 0.01]) {
-      for (const [momentum, nesterov] of [
-        [0, false],
-        [0.9, false],
-        [0.9, true],
-      ] as const) {
-        if (momentum === 0 && slots) continue;
-        const options = `momentum ${momentum}${nesterov ? ' nesterov' : ''} decay ${weightDecay}${slots} [${shape}]`;
-        add('sgd', options, 1, (builder) => {
-          builder.add({
-            op: 'sgd',
-            parameter: builder.persistent('parameter', 'parameter', shape, normal),
-            gradient: builder.fixed('gradient', shape, slots ? tiny : sparse),
-            velocity: momentum ? builder.persistent('velocity', 'slot', shape, slotFill) : null,
-            learningRate: builder.scalar('learningRate', 0.05),
-            momentum,
-            nesterov,
-            weightDecay,
-          });
-        });
-      }
-    }
-    for (const decay of [1, 0.9999]) {
-      add('adam', `decay ${decay}${slots} [${shape}]`, 1, (builder) => {
-        builder.add({
-          op: 'adam',
-          parameter: builder.persistent('parameter', 'parameter', shape, normal),
-          gradient: builder.fixed('gradient', shape, slots ? tiny : sparse),
-          firstMoment: builder.persistent('firstMoment', 'slot', shape, slotFill),
-          secondMoment: builder.persistent('secondMoment', 'slot', shape, slots ? tiny : positive),
-          beta1: 0.9,
-          beta2: 0.999,
-          epsilon: 1e-8,
-          stepSize: builder.scalar('stepSize', 0.01),
-          correction: builder.scalar('correction', 31.6),
-          decay: builder.scalar('decay', decay),
-        });
-      });
-    }
-  }
-}
-
+addUpdateCases(add);
 addImageCases(add);
 addLossCases(add, ROW_SHAPES);

@@ -15,8 +15,10 @@ const SHAPES: Record<string, number[]> = {
 };
 const PARAMETERS = Object.keys(SHAPES);
 
+type Rule = 'sgd' | 'momentum' | 'adam' | 'rmsprop' | 'adagrad' | 'lion';
+
 /** Two dense layers with softmax cross-entropy, its evaluation and inference, as layers lower them before fusion. */
-function makeProgram(optimizer: 'sgd' | 'momentum' | 'adam'): Program {
+function makeProgram(optimizer: Rule): Program {
   const builder = new ProgramBuilder();
   for (const name of PARAMETERS) builder.persistent(name, 'parameter', SHAPES[name]);
   const layer = (input: string, index: number, output: string) =>
@@ -75,20 +77,7 @@ function makeProgram(optimizer: 'sgd' | 'momentum' | 'adam'): Program {
   builder.add({ op: 'activationBackward', ...derivative });
   backward(0, input, dHidden, null);
   const scalars = ['learningRate', 'correction', 'decay'].map((name) => builder.scalar(name));
-  for (const name of PARAMETERS) {
-    const slot = (kind: string) => builder.persistent(`${name}.${kind}`, 'slot', SHAPES[name]);
-    const common = { parameter: name, gradient: gradients[name] };
-    if (optimizer === 'adam') {
-      const moments = { firstMoment: slot('firstMoment'), secondMoment: slot('secondMoment') };
-      const [stepSize, correction, decay] = scalars;
-      const rule = { beta1: 0.9, beta2: 0.98, epsilon: 1e-7, stepSize, correction, decay };
-      builder.add({ op: 'adam', ...common, ...moments, ...rule });
-    } else {
-      const [velocity, momentum] = optimizer === 'momentum' ? [slot('velocity'), 0.9] : [null, 0];
-      const rule = { learningRate: scalars[0], momentum, nesterov: momentum > 0, weightDecay: 1e-3 };
-      builder.add({ op: 'sgd', ...common, velocity, ...rule });
-    }
-  }
+  for (const name of PARAMETERS) addUpdate(builder, optimizer, name, gradients[name], scalars);
 
   builder.section('evaluate', CAPACITY);
   const evaluated = gathered();
@@ -100,6 +89,34 @@ function makeProgram(optimizer: 'sgd' | 'momentum' | 'adam'): Program {
   const asked = builder.batched('inputs', [INPUTS], 'input');
   builder.endpoints(asked, forward(asked).logits);
   return builder.build();
+}
+
+/** The update of a parameter; every rule makes of the scalars what it can. */
+function addUpdate(builder: ProgramBuilder, rule: Rule, parameter: string, gradient: string, scalars: number[]): void {
+  const [rate, correction, decay] = scalars;
+  const slot = (kind: string) => builder.persistent(`${parameter}.${kind}`, 'slot', SHAPES[parameter]);
+  const common = { parameter, gradient, weightDecay: 1e-3 };
+  if (rule === 'adam') {
+    const moments = { firstMoment: slot('firstMoment'), secondMoment: slot('secondMoment') };
+    const constants = { beta1: 0.9, beta2: 0.98, epsilon: 1e-7, stepSize: rate, correction, decay };
+    builder.add({ op: 'adam', ...common, ...moments, ...constants });
+  } else if (rule === 'rmsprop') {
+    const slots = {
+      meanSquare: slot('meanSquare'),
+      meanGradient: slot('meanGradient'),
+      velocity: slot('velocity'),
+    };
+    const constants = { learningRate: rate, alpha: 0.9, epsilon: 1e-7, momentum: 0.5 };
+    builder.add({ op: 'rmsprop', ...common, ...slots, ...constants });
+  } else if (rule === 'adagrad') {
+    builder.add({ op: 'adagrad', ...common, sumOfSquares: slot('sumOfSquares'), rate, epsilon: 1e-7 });
+  } else if (rule === 'lion') {
+    const constants = { learningRate: rate, decay, beta1: 0.9, beta2: 0.99 };
+    builder.add({ op: 'lion', parameter, gradient, momentum: slot('momentum'), ...constants });
+  } else {
+    const [velocity, momentum] = rule === 'momentum' ? [slot('velocity'), 0.9] : [null, 0];
+    builder.add({ op: 'sgd', ...common, velocity, learningRate: rate, momentum, nesterov: momentum > 0 });
+  }
 }
 
 /** Samples with a share of values that are not zero. */
@@ -163,6 +180,20 @@ describe('fuseProgram', () => {
     expect(sparse).toEqual(['train/inputs', 'evaluate/inputs', 'infer/inputs']);
   });
 
+  it.each(['sgd', 'adam', 'rmsprop', 'adagrad', 'lion'] as const)('feeds gradients to %s', (rule) => {
+    const ops = fuseProgram(makeProgram(rule)).sections.train!.ops.map(({ op }) => op);
+    expect(ops.slice(5)).toEqual([
+      'denseBackward',
+      'denseBackward',
+      rule,
+      rule,
+      'activationBackward',
+      'denseBackward',
+      rule,
+      rule,
+    ]);
+  });
+
   it('leaves a gradient alone that somebody else reads, and inputs that other ops read', () => {
     const program = makeProgram('sgd');
     const train = program.sections.train!;
@@ -190,6 +221,12 @@ describe.each(availableBackends().map((backend) => [titleOf(backend), backend] a
     ['adam', 'pixels', 1],
     ['adam', 'floats', 0.05],
     ['adam', 'pixels', 0],
+    ['rmsprop', 'pixels', 0.2],
+    ['rmsprop', 'floats', 1],
+    ['adagrad', 'pixels', 0.2],
+    ['adagrad', 'floats', 1],
+    ['lion', 'pixels', 0.2],
+    ['lion', 'floats', 1],
   ] as const)('has the same bits fused: %s, %s of density %d', async (optimizer, kind, density) => {
     const program = makeProgram(optimizer);
     const samples = makeSamples(kind, density);

@@ -6,7 +6,9 @@ import {
   type Activation,
   type AugmentationOptions,
   activation,
+  adagrad,
   adam,
+  adamw,
   averagePooling2d,
   batchNormalization,
   conv2d,
@@ -15,9 +17,11 @@ import {
   globalAveragePooling2d,
   type Layer,
   l2,
+  lion,
   maxPooling2d,
   type Optimizer,
   residual,
+  rmsprop,
   sequential,
   sgd,
 } from '../../src/index.js';
@@ -58,6 +62,8 @@ function denseNetwork(widths: readonly number[], activation: Activation, optimiz
   return { layers: [...hidden, softmax10], optimizer, batchSize: 64 };
 }
 
+const averaged = { useEma: true, emaMomentum: 0.75 };
+
 /**
  * Whole networks, wide enough for panels of weights to be divided among threads in every way and for activations to be
  * made into lists. Batches are ragged at the end, so shares of rows change from step to step.
@@ -65,10 +71,24 @@ function denseNetwork(widths: readonly number[], activation: Activation, optimiz
 const denseNetworks: Record<string, Network> = {
   '784-128-10': denseNetwork([128], 'relu', adam({ learningRate: 0.003 })),
   '784-80-10': denseNetwork([80], 'relu', sgd({ learningRate: 0.1, momentum: 0.9, nesterov: true })),
-  '784-300-130-10': denseNetwork([300, 130], 'relu', adam({ learningRate: 0.003, weightDecay: 0.01 })),
+  '784-300-130-10': denseNetwork([300, 130], 'relu', adamw({ learningRate: 0.003, weightDecay: 0.01 })),
   '784-256-256-40-10': denseNetwork([256, 256, 40], 'relu', sgd({ learningRate: 0.05, momentum: 0.9 })),
   '784-70-33-10 gelu': denseNetwork([70, 33], 'gelu', adam()),
   '784-160-96-10 tanh': denseNetwork([160, 96], 'tanh', sgd({ learningRate: 0.1 })),
+  '784-80-33-10 rmsprop': denseNetwork(
+    [80, 33],
+    'relu',
+    rmsprop({ learningRate: 0.001, centered: true, momentum: 0.5 }),
+  ),
+  '784-80-33-10 adagrad, averaged': denseNetwork([80, 33], 'relu', adagrad({ weightDecay: 0.001, ...averaged })),
+  '784-80-33-10 lion': denseNetwork([80, 33], 'relu', lion({ learningRate: 0.0003, weightDecay: 0.1 })),
+  // The norm is about 2 at the beginning.
+  '784-130-40-10, clipped by norm and averaged': denseNetwork(
+    [130, 40],
+    'relu',
+    adamw({ learningRate: 0.003, globalClipNorm: 0.5, ...averaged }),
+  ),
+  '784-80-33-10, clipped by value': denseNetwork([80, 33], 'relu', sgd({ learningRate: 0.1, clipValue: 0.002 })),
 };
 
 const lenet: readonly Layer[] = [
@@ -119,6 +139,11 @@ const convolutionalNetworks: Record<string, Network> = {
   'a network of everything else, batch 20': {
     layers: everythingElse,
     optimizer: sgd({ learningRate: 0.05, momentum: 0.9, nesterov: true, weightDecay: 0.001 }),
+    batchSize: 20,
+  },
+  'a network of everything else, clipped by norm and averaged, batch 20': {
+    layers: everythingElse,
+    optimizer: rmsprop({ learningRate: 0.001, globalClipNorm: 0.5, ...averaged }),
     batchSize: 20,
   },
 };

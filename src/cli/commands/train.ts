@@ -85,8 +85,25 @@ export function trainCommand(run: Run): Command {
     )
     .option(
       '--momentum <x>',
-      `of the optimizer sgd (default: ${DEFAULTS.momentum})`,
+      `of the optimizers that have it (default: ${Object.entries(DEFAULTS.momentum)
+        .map(([name, value]) => `${value} with ${name}`)
+        .join(', ')})`,
       number('--momentum', 'from 0 up to, but not including, 1', (value) => value >= 0 && value < 1),
+    )
+    .option(
+      '--weight-decay <x>',
+      'how much weights are pulled to zero in every step: decoupled with adamw and lion, else an L2 penalty (default: 0.01 with adamw, 0 with the others)',
+      number('--weight-decay', 'of at least 0', (value) => value >= 0),
+    )
+    .option(
+      '--clip-norm <x>',
+      'scale gradients down to this norm, over all of them, where theirs is greater (default: no clipping)',
+      number('--clip-norm', 'above 0', (value) => value > 0),
+    )
+    .option(
+      '--ema <momentum>',
+      'keep moving averages of the weights, such as 0.99 of the one before in each step, and evaluate and save those (default: none)',
+      number('--ema', 'from 0 up to, but not including, 1', (value) => value >= 0 && value < 1),
     )
     .option(
       '--label-smoothing <x>',

@@ -2,7 +2,7 @@ import type { Callback, CallbackState } from '../../callbacks/callback.js';
 import { MnistTrainError } from '../../errors.js';
 import type { JsonValue } from '../../json.js';
 import type { OptimizerState } from '../../optimizers/optimizer.js';
-import type { Engine, Snapshot } from '../engine.js';
+import type { Engine, Snapshot, TrainingSteps } from '../engine.js';
 import {
   type FoundCheckpoint,
   listCheckpoints,
@@ -22,8 +22,8 @@ export interface Resumable {
   training: Training;
   state: FitState;
   callbacks: readonly Callback[];
-  /** The greatest batch of a step so far: what the session must have room for. */
-  batchSize: number;
+  /** What the session must have room for, as far as that is known. */
+  steps: TrainingSteps;
   setup: JsonValue;
 }
 
@@ -96,8 +96,8 @@ export class Checkpointer {
    */
   async write(): Promise<void> {
     await this.settle();
-    const { engine, training, state, batchSize, setup } = this.#run;
-    const values = await engine.inTurn(() => engine.snapshot(batchSize));
+    const { engine, training, state, steps, setup } = this.#run;
+    const values = await engine.inTurn(() => engine.snapshot(steps));
     // Diverged: the next step will show it, and the checkpoint before is of more use.
     if (![...values.values()].every(areFinite)) return;
     const states = this.#run.callbacks.map((callback) => callback.getState?.() ?? { values: null });
@@ -130,7 +130,7 @@ export class Checkpointer {
   }
 
   #restore({ path, state, tensors }: FoundCheckpoint): void {
-    const { engine, training, callbacks, batchSize, setup, state: fit } = this.#run;
+    const { engine, training, callbacks, steps, setup, state: fit } = this.#run;
     const saved = state as unknown as SavedState;
     if (saved.formatVersion !== FORMAT_VERSION) {
       throw new MnistTrainError(
@@ -145,7 +145,7 @@ export class Checkpointer {
         `Expected ${saved.callbacks.length} callbacks, as in the checkpoint ${path}, received ${callbacks.length}.`,
       );
     }
-    const values = new Map([...engine.snapshot(batchSize).keys()].map((name) => [name, tensors.get(name)?.data]));
+    const values = new Map([...engine.snapshot(steps).keys()].map((name) => [name, tensors.get(name)?.data]));
     for (const [name, data] of values) {
       if (!data)
         throw new MnistTrainError(

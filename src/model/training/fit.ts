@@ -317,8 +317,9 @@ class Fit {
     const { engine, training, config } = this.#context;
     const { callbacks, memory, stream } = this.#plan;
     const batchSize = memory?.batchSize ?? stream?.batchSize ?? 1;
+    const data = this.#source instanceof MemorySource ? this.#source.data : undefined;
     const setup = describeSetup(config(), training, this.#plan);
-    return { engine, training, state: this.#state, callbacks, batchSize, setup };
+    return { engine, training, state: this.#state, callbacks, steps: { batchSize, data }, setup };
   }
 
   #callbackContext(): CallbackContext {

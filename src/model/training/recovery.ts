@@ -31,7 +31,7 @@ export class Recovery {
 
   /** To be called before the first step of a portion. */
   mark(portion: Portion, place: StepPlace): void {
-    const values = this.#engine.snapshot(portion.batchSize);
+    const values = this.#engine.snapshot(portion);
     this.#before = this.#current;
     this.#current = { values, state: this.#training.state, writes: this.#engine.writes, portion, place };
   }
@@ -51,10 +51,10 @@ export class Recovery {
     const steps = badStep - place.fitStep;
     if (steps === 0 || writes !== engine.writes || !portion.isThere()) return { steps: place.fitStep, ruined: [] };
     await this.#repeat(base, 0, steps - 1);
-    const good = engine.snapshot(portion.batchSize);
+    const good = engine.snapshot(portion);
     const { state } = this.#training;
     await this.#repeat(base, steps - 1, 1);
-    const ruined = nonFiniteIn(engine.snapshot(portion.batchSize));
+    const ruined = nonFiniteIn(engine.snapshot(portion));
     engine.restore(good);
     this.#training.state = state;
     return { steps: badStep - 1, ruined };

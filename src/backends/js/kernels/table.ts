@@ -11,6 +11,7 @@ import {
   prepareFoldBatchNorm,
 } from './batch-norm.js';
 import { prepareBinaryCrossEntropy } from './binary-cross-entropy.js';
+import { prepareAddSquares, prepareClipByGlobalNorm, prepareClipByValue, prepareColumnSquares } from './clipping.js';
 import { prepareConv2d } from './conv2d.js';
 import { prepareConv2dBackward } from './conv2d-backward.js';
 import { prepareCrossEntropy, prepareSoftmaxCrossEntropy } from './cross-entropy.js';
@@ -19,7 +20,7 @@ import { prepareDropout } from './dropout.js';
 import { prepareGather } from './gather.js';
 import type { Kernel, KernelContext, PrepareKernel } from './kernel.js';
 import { prepareMatmul } from './matmul.js';
-import { prepareAdam, prepareSgd } from './optimizers.js';
+import { prepareAdagrad, prepareAdam, prepareLion, prepareRmsprop, prepareSgd } from './optimizers.js';
 import { prepareSumParts } from './parts.js';
 import {
   prepareAveragePool2d,
@@ -29,7 +30,7 @@ import {
 } from './pooling.js';
 import { prepareHuber, prepareMeanAbsoluteError, prepareMeanSquaredError } from './regression-losses.js';
 import { prepareSoftmax, prepareSoftmaxBackward } from './softmax.js';
-import { prepareMaxNorm, prepareRegularize } from './weights.js';
+import { prepareAverage, prepareMaxNorm, prepareRegularize } from './weights.js';
 
 /** A kernel for every op: an op without one does not compile. */
 export const KERNELS: { readonly [K in OpName]: PrepareKernel<K> } = {
@@ -67,6 +68,14 @@ export const KERNELS: { readonly [K in OpName]: PrepareKernel<K> } = {
   maxNorm: prepareMaxNorm,
   sgd: prepareSgd,
   adam: prepareAdam,
+  rmsprop: prepareRmsprop,
+  adagrad: prepareAdagrad,
+  lion: prepareLion,
+  clipByValue: prepareClipByValue,
+  columnSquares: prepareColumnSquares,
+  addSquares: prepareAddSquares,
+  clipByGlobalNorm: prepareClipByGlobalNorm,
+  average: prepareAverage,
 };
 
 /** Makes the closure that runs one op. */

@@ -1,4 +1,4 @@
-/** What is done to weights besides the optimizer's step: penalties on their size, and limits to it. */
+/** What is done to weights besides the optimizer's step: penalties on their size, limits to it, and averages. */
 
 import { type Kernel, type PrepareKernel, requireSameShape } from './kernel.js';
 
@@ -52,6 +52,28 @@ export const prepareMaxNorm: PrepareKernel<'maxNorm'> = (op, { float }) => {
     if (!isAnyLonger) return;
     for (let from = 0; from < weights.length; from += columns) {
       for (let j = 0; j < columns; j++) weights[from + j] = fround(weights[from + j] * scales[j]);
+    }
+  };
+  return run;
+};
+
+/** average = average + rate · (parameter - average), from whichever end is nearer: see docs/numerics.md. */
+export const prepareAverage: PrepareKernel<'average'> = (op, { float }) => {
+  const parameter = float(op.parameter);
+  const average = float(op.average);
+  requireSameShape('average', average, parameter);
+  const run: Kernel = ({ scalars, scalarOffset }) => {
+    const rate = scalars[scalarOffset + op.rate];
+    const [weights, averages] = [parameter.values, average.values];
+    if (rate < 0.5) {
+      for (let i = 0; i < weights.length; i++) {
+        averages[i] = fround(averages[i] + fround(rate * fround(weights[i] - averages[i])));
+      }
+    } else {
+      const rest = fround(1 - rate);
+      for (let i = 0; i < weights.length; i++) {
+        averages[i] = fround(weights[i] - fround(rest * fround(weights[i] - averages[i])));
+      }
     }
   };
   return run;
