@@ -86,6 +86,7 @@ export type { ModelConfig } from './model/serialization.js';
 export type { CheckpointOptions } from './model/training/checkpoint-options.js';
 export type { History, HistoryColumns } from './model/training/history.js';
 export type { FitOptions, FitProgress } from './model/training/plan.js';
+export { type CheckpointInfo, readCheckpoint } from './model/training/read-checkpoint.js';
 export type { BatchStream } from './model/training/stream.js';
 export { type AdagradOptions, adagrad } from './optimizers/adagrad.js';
 export { type AdamOptions, adam } from './optimizers/adam.js';

@@ -3,6 +3,7 @@ import type { LoadAttempt } from '../backends/select.js';
 import type { DownloadResult, FailedSource } from '../data/download.js';
 import type { ClassScores, LayerConfig } from '../index.js';
 import type { RecipeMeasurement } from './bench/recipes.js';
+import type { ResumedFrom } from './resume.js';
 
 /** What does the arithmetic: `isa` is null in TypeScript. */
 export interface Engine {
@@ -31,6 +32,8 @@ interface StartEvent extends Engine {
   seed: number;
   /** With `--recipe`: its name. */
   recipe?: string;
+  /** With `--resume`: where the training stood. */
+  resumed?: ResumedFrom;
   /** With `--fold`: the part of the training set that is for validation, of how many. */
   fold?: number;
   folds?: number;
@@ -58,6 +61,8 @@ interface InterruptedEvent {
   trainSeconds: number;
   weightsSha256: string;
   model: string;
+  /** With `--checkpoint` or `--resume`: the folder to resume from. */
+  checkpoint?: string;
 }
 
 /** `train`, at the end. */

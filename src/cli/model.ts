@@ -39,6 +39,8 @@ export const DEFAULTS = {
   momentum: { sgd: 0.9, rmsprop: 0 } as Partial<Record<(typeof OPTIMIZERS)[number], number>>,
   labelSmoothing: 0,
   validationSplit: 0,
+  /** Seconds. */
+  checkpointEvery: 30,
   seed: 42,
 };
 

@@ -56,7 +56,7 @@ const WRONG: [line: string, says: RegExp][] = [
   ['find-lr --min 0.1 --max 0.1', /Expected a number above --min 0.1 for --max, received 0.1/],
   ['find-lr --steps 9', /Expected a whole number from 10 to 100000 for --steps, received "9"/],
   ['find-lr --learning-rate 0.1', /unknown option '--learning-rate'/],
-  ['find-lr --momentum 0.9', /Expected --optimizer sgd with --momentum/],
+  ['find-lr --momentum 0.9', /Expected --optimizer sgd or rmsprop with --momentum/],
   ['find-lr extra', /too many arguments for 'find-lr'/],
   ['download cifar', /Expected one of mnist, .* for the data set, received "cifar"/],
   ['download --mirror ftp://example.org/', /--mirror, received "ftp:\/\/example.org\/"/],

@@ -27,7 +27,8 @@ export interface Resumable {
   setup: JsonValue;
 }
 
-interface SavedState {
+/** The JSON of a checkpoint. */
+export interface SavedState {
   formatVersion: number;
   setup: JsonValue;
   fit: FitState;

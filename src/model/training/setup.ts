@@ -23,7 +23,6 @@ export function describeSetup(
   return plain({
     model: { ...config, classNames: undefined },
     optimizer: { name: optimizer.name, ...optimizer.config },
-    learningRate: ratesOf(optimizer.learningRate, steps, steps && steps / epochs),
     loss: { name: loss.name, ...loss.config },
     augmentation,
     epochs,
@@ -33,6 +32,8 @@ export function describeSetup(
     samples: memory ? { count: memory.trainCount, sha256: digest(memory.samples) } : 'a stream',
     validationSamples:
       validation && validation !== memory?.samples ? { count: validation.count, sha256: digest(validation) } : null,
+    // Follows from the lengths above as well, so that those are named first where they differ.
+    learningRate: ratesOf(optimizer.learningRate, steps, steps && steps / epochs),
   });
 }
 
