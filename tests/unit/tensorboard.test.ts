@@ -83,7 +83,8 @@ describe('tensorBoard', () => {
     const logDirectory = await play(epochsOf('loss', [1, 2, 3]));
     const [name] = readdirSync(join(logDirectory, 'train'));
     const times = readEvents(join(logDirectory, 'train', name))[0].map(({ wallTime }) => wallTime);
-    expect([before, ...times, Date.now() / 1000]).toEqual([before, ...times, Date.now() / 1000].sort((a, b) => a - b));
+    const moments = [before, ...times, Date.now() / 1000];
+    expect(moments).toEqual(moments.toSorted((a, b) => a - b));
     expect(times).toHaveLength(4);
   });
 
