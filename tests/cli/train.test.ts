@@ -245,6 +245,24 @@ it('leaves a model alone when training fails', async () => {
   expect(readdirSync(cwd)).toEqual(['mnist-model.safetensors']);
 });
 
+it('that diverges after whole epochs keeps the weights of before, but in no place of another model', async () => {
+  const cwd = workspace.make('diverged-late');
+  // One step an epoch: the loss grows beyond all bounds within a few.
+  const flags = ['--optimizer', 'sgd', '--schedule', 'constant', '--learning-rate', '1e9', '--batch-size', '400'];
+  const line = [...SMALL, ...flags, '--epochs', '30'];
+  const result = await runCli(line, { cwd });
+  expect(result.status).toBe(1);
+  expect(result.stderr).toContain('The model from before it diverged is in mnist-model.safetensors.');
+  const model = await loadModel(join(cwd, 'mnist-model.safetensors'));
+  expect(model.getWeights().every((values) => values.every(Number.isFinite))).toBe(true);
+  model.dispose();
+  const before = readFileSync(join(cwd, 'mnist-model.safetensors'));
+  const again = await runCli([...line, '--seed', '1'], { cwd });
+  expect(again.status).toBe(1);
+  expect(again.stderr).not.toContain('The model from before');
+  expect(readFileSync(join(cwd, 'mnist-model.safetensors')).equals(before)).toBe(true);
+});
+
 describe('train --recipe', () => {
   const RECIPE = ['--data-dir', data, '--recipe', 'fast', '--json'];
 

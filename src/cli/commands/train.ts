@@ -1,10 +1,20 @@
+import { existsSync } from 'node:fs';
 import { Command } from 'commander';
-import type { Backend, Callback, CheckpointOptions, Dataset, EpochResult, Sequential } from '../../index.js';
+import {
+  type Backend,
+  type Callback,
+  type CheckpointOptions,
+  type Dataset,
+  type EpochResult,
+  MnistTrainError,
+  type Sequential,
+} from '../../index.js';
 import { callbacksOf } from '../callbacks.js';
 import type { Context, Run } from '../context.js';
 import { foldForTraining, loadForCommand } from '../dataset.js';
 import { chooseBackend, engineOf, engineText } from '../engine.js';
 import { checkOutputFile, shellWord } from '../files.js';
+import type { Output } from '../output.js';
 import { checkpointOf, type ResumedFrom, resumedOptions } from '../resume.js';
 import { scheduleText } from '../schedules.js';
 import { addTrainOptions, type TrainOptions } from '../train-options.js';
@@ -123,9 +133,9 @@ function announce(
 /** Runs the epochs, showing the bar on a terminal and a line after each epoch everywhere. */
 async function runEpochs(
   { output, signal }: Context,
-  { validationSplit }: TrainOptions,
+  { validationSplit, out }: TrainOptions,
   {
-    plan: { epochs, batchSize },
+    plan,
     model,
     train,
     validation,
@@ -134,6 +144,8 @@ async function runEpochs(
   }: Pick<Setup, 'plan' | 'model' | 'train' | 'callbacks'> & { validation?: Dataset; checkpoint?: CheckpointOptions },
 ) {
   const progress = new TrainingProgress(output);
+  const { epochs, batchSize } = plan;
+  let epochsDone = 0;
   try {
     return await model.fit(train, {
       epochs,
@@ -146,13 +158,34 @@ async function runEpochs(
       onWarning: (text) => output.note(text),
       onProgress: (state) => progress.update(state),
       onEpochEnd: (result) => {
+        epochsDone++;
         output.event({ event: 'epoch', ...result, epochs });
         output.say(epochLine(result, epochs));
       },
     });
+  } catch (error) {
+    progress.stop();
+    if (epochsDone > 0) await keepGoodWeights(error, model, plan, out, output);
+    throw error;
   } finally {
     progress.stop();
   }
+}
+
+/**
+ * A training that diverged has gone back to weights whose loss was finite: epochs of work are not thrown away. They may be
+ * worse than what an earlier training left, so they take no file's place.
+ */
+async function keepGoodWeights(
+  error: unknown,
+  model: Sequential,
+  { dataset }: TrainingPlan,
+  out: string,
+  output: Output,
+): Promise<void> {
+  if (!(error instanceof MnistTrainError) || error.code !== 'ERR_NON_FINITE' || existsSync(out)) return;
+  await model.save(out, { metadata: { dataset } });
+  output.note(`The model from before it diverged is in ${out}.`);
 }
 
 /** Loss and accuracy on the test set; null when a signal came first. */

@@ -73,11 +73,11 @@ export class Divergence {
     const keeps =
       kept === 0
         ? 'The model keeps the weights that it had before this fit.'
-        : `The model keeps the weights that it had after ${kept} steps of this fit, with which the loss was finite.`;
+        : `The model keeps the weights that it had after ${kept} ${kept === 1 ? 'step' : 'steps'} of this fit, with which the loss was finite.`;
     throw new MnistTrainError(
       'ERR_NON_FINITE',
       `Expected a finite loss in ${where}, received ${received}.${began} ` +
-        `Lower the learning rate (it was ${Number(rate.toPrecision(4))}), clip gradients with globalClipNorm, or scale the inputs. ${keeps}`,
+        `Lower the learning rate (it was ${Number(rate.toPrecision(4))}), clip gradients (globalClipNorm, --clip-norm), or scale the inputs. ${keeps}`,
     );
   }
 }
