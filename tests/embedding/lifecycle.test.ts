@@ -54,6 +54,15 @@ describe('the event loop', () => {
 });
 
 describe('memory', () => {
+  it('stays as it is while a stream of 500 MB is trained on', async () => {
+    const { code, stdout, stderr } = await run('stream.mjs', ['500']);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    const { steps, epochs, peaks } = JSON.parse(stdout);
+    expect({ steps, epochs }).toEqual({ steps: 4982, epochs: 1 });
+    // Garbage comes and goes; a stream that was kept would add 125 MB in each quarter.
+    expect(Math.max(...peaks) - peaks[0]).toBeLessThan(60);
+  });
+
   it('does not grow when models are created, trained and dropped', async () => {
     const { code, stdout, stderr } = await run('churn.mjs', [], ['--expose-gc']);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
