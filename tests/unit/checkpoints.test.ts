@@ -16,6 +16,7 @@ import {
   flatten,
   type History,
   oneCycle,
+  reduceOnPlateau,
   type Sequential,
   sequential,
   sgd,
@@ -94,6 +95,18 @@ describe.each(availableBackends().map((backend) => [titleOf(backend), backend] a
       const wanted = await whole.fit(data, options);
       const { model, history, pieces } = await inPieces(steps, build, options);
       expect(pieces).toBeGreaterThan(1);
+      expect(model.weightsSha256()).toBe(whole.weightsSha256());
+      expect(withoutTimes(history)).toEqual(withoutTimes(wanted));
+    });
+
+    it('with a schedule that follows a metric', async () => {
+      // Nothing is ever so much better: the rate falls after each epoch.
+      const learningRate = () => reduceOnPlateau(0.05, { monitor: 'loss', factor: 0.5, patience: 0, threshold: 0.9 });
+      const build = () => classifier({ backend, optimizer: sgd({ learningRate: learningRate() }) });
+      const whole = build();
+      const wanted = await whole.fit(data, options);
+      expect(new Set(wanted.history.learningRate).size).toBeGreaterThan(1);
+      const { model, history } = await inPieces(4, build, options);
       expect(model.weightsSha256()).toBe(whole.weightsSha256());
       expect(withoutTimes(history)).toEqual(withoutTimes(wanted));
     });

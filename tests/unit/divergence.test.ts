@@ -90,6 +90,21 @@ describe.each(availableBackends().map((backend) => [titleOf(backend), backend] a
       expect(failing.weightsSha256()).toBe(straight.weightsSha256());
     });
 
+    it('and so do the steps that schedules count', async () => {
+      const steps: number[] = [];
+      const learningRate = (step: number) => {
+        steps.push(step);
+        return step === 14 ? 1e30 : 0.05;
+      };
+      const model = compiled(sgd({ learningRate }));
+      await expect(model.fit(data, { epochs: 2, ...options })).rejects.toEqual(
+        failure('ERR_NON_FINITE', /after 14 steps/),
+      );
+      steps.length = 0;
+      await expect(model.fit(data, options)).rejects.toThrow(/step 2 of 10/);
+      expect(steps.slice(0, 10)).toEqual([14, 15, 16, 17, 18, 19, 20, 21, 22, 23]);
+    });
+
     it('with functions called between steps, weights that they set included', async () => {
       const model = compiled(explodesAfter(5));
       const zeros = network()

@@ -133,10 +133,10 @@ export class Checkpointer {
   #restore({ path, state, tensors }: FoundCheckpoint): void {
     const { engine, training, callbacks, steps, setup, state: fit } = this.#run;
     const saved = state as unknown as SavedState;
-    if (saved.formatVersion !== FORMAT_VERSION) {
+    if (saved?.formatVersion !== FORMAT_VERSION) {
       throw new MnistTrainError(
         'ERR_FORMAT',
-        `Expected a checkpoint of format ${FORMAT_VERSION} in ${path}, received ${saved.formatVersion}: it was written by another version of mnist-train.`,
+        `Expected a checkpoint of format ${FORMAT_VERSION} in ${path}, received ${saved?.formatVersion}: it was written by another version of mnist-train.`,
       );
     }
     checkSameSetup(setup, saved.setup, path);
