@@ -1,9 +1,10 @@
 import { checkInteger, expected } from '../errors.js';
 import { checkBoolean, checkOptions } from '../options.js';
 import { RandomPurpose, shuffle } from '../random.js';
+import { type Rows, takeRows } from './rows.js';
 
 /** Samples with their targets, row-major, as data sets have them. */
-interface Rows {
+interface Samples {
   inputs: Uint8Array | Float32Array;
   targets: Uint8Array | Int32Array | Float32Array;
   count: number;
@@ -24,7 +25,7 @@ export interface BatchesOptions {
  *
  * Throws ERR_ARGUMENT.
  */
-export function batches(data: Rows, options?: BatchesOptions): (epoch: number) => AsyncGenerator<Rows, void> {
+export function batches(data: Samples, options?: BatchesOptions): (epoch: number) => AsyncGenerator<Samples, void> {
   const checked = checkOptions(options, 'batches', { batchSize: true, shuffle: true, seed: true });
   if (
     typeof data !== 'object' ||
@@ -45,15 +46,7 @@ export function batches(data: Rows, options?: BatchesOptions): (epoch: number) =
   };
 }
 
-function pick({ inputs, targets, count }: Rows, order: Uint32Array): Rows {
-  return { inputs: rowsOf(inputs, count, order), targets: rowsOf(targets, count, order), count: order.length };
-}
-
-function rowsOf<T extends Uint8Array | Int32Array | Float32Array>(values: T, count: number, order: Uint32Array): T {
-  const columns = values.length / count;
-  const rows = new (values.constructor as new (length: number) => T)(order.length * columns);
-  order.forEach((row, place) => {
-    rows.set(values.subarray(row * columns, (row + 1) * columns), place * columns);
-  });
-  return rows;
+function pick({ inputs, targets, count }: Samples, order: Uint32Array): Samples {
+  const take = <T extends Rows>(values: T) => takeRows(values, values.length / count, order);
+  return { inputs: take(inputs), targets: take(targets), count: order.length };
 }

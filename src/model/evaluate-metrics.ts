@@ -1,4 +1,5 @@
 import type { Samples } from '../backends/backend.js';
+import { takeRows } from '../data/rows.js';
 import type { Loss } from '../losses/loss.js';
 import { answersOf } from '../metrics/inputs.js';
 import type { Metric, MetricBatch, MetricTask } from '../metrics/metric.js';
@@ -79,20 +80,11 @@ export function validationResults(means: MeansAndMetrics): Record<string, number
 export const validationName = (name: string): string => `validation${name[0].toUpperCase()}${name.slice(1)}`;
 
 function inputsOf({ inputs, count }: Samples, order: Uint32Array): Uint8Array | Float32Array {
-  return rowsOf(inputs, inputs.length / count, order);
+  return takeRows(inputs, inputs.length / count, order);
 }
 
 function targetsOf({ targets, count }: Samples, order: Uint32Array): Samples['targets'] {
-  return rowsOf(targets, targets.length / count, order);
-}
-
-/** The rows of a matrix that `order` names, in its order. */
-function rowsOf<T extends Uint8Array | Int32Array | Float32Array>(values: T, columns: number, order: Uint32Array): T {
-  const rows = new (values.constructor as new (length: number) => T)(order.length * columns);
-  order.forEach((sample, row) => {
-    rows.set(values.subarray(sample * columns, (sample + 1) * columns), row * columns);
-  });
-  return rows;
+  return takeRows(targets, targets.length / count, order);
 }
 
 /** Outputs and targets in the form that metrics take. */

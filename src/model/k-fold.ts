@@ -1,3 +1,4 @@
+import { type Rows, takeRows } from '../data/rows.js';
 import { checkInteger, expected, MnistTrainError } from '../errors.js';
 import { checkBoolean, checkOptions, type OptionNames } from '../options.js';
 import { sizeOf } from '../program/program.js';
@@ -130,8 +131,8 @@ function takeFold<Data extends LabelledSamples>(data: Data, { folds, count, part
   const side = (validates: boolean): Data => {
     const samples: number[] = [];
     for (let sample = 0; sample < count; sample++) if ((parts[sample] === fold) === validates) samples.push(sample);
-    const inputs = takeRows(data.inputs, samples, data.inputs.length / count);
-    const targets = takeRows(data.targets, samples, data.targets.length / count);
+    const inputs = takeList(data.inputs, data.inputs.length / count, samples);
+    const targets = takeList(data.targets, data.targets.length / count, samples);
     return { ...data, inputs, targets, count: samples.length };
   };
   return { fold, folds, train: side(false), validation: side(true) };
@@ -140,12 +141,7 @@ function takeFold<Data extends LabelledSamples>(data: Data, { folds, count, part
 type List = LabelledSamples['inputs'] | LabelledSamples['targets'];
 
 /** Copies of rows of `columns` elements, in a list of the same type. */
-function takeRows(values: List, rows: readonly number[], columns: number): List {
+function takeList(values: List, columns: number, rows: readonly number[]): List {
   if (Array.isArray(values)) return rows.flatMap((row) => values.slice(row * columns, (row + 1) * columns));
-  const source = values as Uint8Array;
-  const copy = new (source.constructor as typeof Uint8Array)(rows.length * columns);
-  rows.forEach((row, place) => {
-    copy.set(source.subarray(row * columns, (row + 1) * columns), place * columns);
-  });
-  return copy;
+  return takeRows(values as Rows, columns, rows);
 }

@@ -1,4 +1,5 @@
 import type { Samples } from '../../backends/backend.js';
+import { joinRows } from '../../data/rows.js';
 import { expected, MnistTrainError } from '../../errors.js';
 import type { Loss } from '../../losses/loss.js';
 import { linkedController } from '../abort.js';
@@ -232,19 +233,8 @@ const goTogether = (first: Samples, next: Samples): boolean => sameTypes(first, 
 function together(parts: readonly Samples[]): Samples {
   if (parts.length === 1) return parts[0];
   return {
-    inputs: joined(parts.map(({ inputs }) => inputs)),
-    targets: joined(parts.map(({ targets }) => targets)),
+    inputs: joinRows(parts.map(({ inputs }) => inputs)),
+    targets: joinRows(parts.map(({ targets }) => targets)),
     count: parts.reduce((sum, { count }) => sum + count, 0),
   };
-}
-
-function joined<T extends Uint8Array | Int32Array | Float32Array>(parts: readonly T[]): T {
-  const length = parts.reduce((sum, part) => sum + part.length, 0);
-  const whole = new (parts[0].constructor as new (length: number) => T)(length);
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }
