@@ -4,18 +4,18 @@
 // network. A machine without a compiler is told what it misses and may go on: the TypeScript backend does the same
 // arithmetic. `--required` (what the tests use) makes that an error.
 import { spawnSync } from 'node:child_process';
-import { existsSync, realpathSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { ownNodeDir } from './node-headers.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const required = process.argv.includes('--required');
 const nodeGyp = createRequire(import.meta.url).resolve('node-gyp/bin/node-gyp.js');
 
-const prefix = dirname(dirname(realpathSync(process.execPath)));
-const ownHeaders = existsSync(join(prefix, 'include', 'node', 'common.gypi'));
-const nodedir = !process.env.npm_config_nodedir && ownHeaders ? [`--nodedir=${prefix}`] : [];
+const headers = ownNodeDir();
+const nodedir = headers ? [`--nodedir=${headers}`] : [];
 
 // Configure only once: node-gyp's make files follow changed sources by themselves.
 const steps = existsSync(join(root, 'build', 'Makefile')) ? ['build'] : ['configure', 'build'];
