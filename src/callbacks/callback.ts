@@ -54,7 +54,7 @@ export interface CallbackState {
  * Functions that a fit calls and awaits at these moments, which are Keras's; several callbacks are called in their order.
  * What one throws ends the fit. A plain object with some of them is a callback.
  *
- * With a moment of batches every step is run by itself, which costs small networks much of their speed.
+ * With a moment of batches every step is run by itself, which takes small networks about twice as long.
  */
 export interface Callback {
   onTrainBegin?(context: CallbackContext): Awaitable<void>;

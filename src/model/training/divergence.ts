@@ -23,6 +23,11 @@ export class Divergence {
     this.#recovery = new Recovery(engine, training);
   }
 
+  /** Whether it is time for a mark, though no portion begins. */
+  get outdated(): boolean {
+    return this.#recovery.outdated;
+  }
+
   /** To be called before the first of the steps that come: those are what it can go back over. */
   mark(portion: Portion, place: StepPlace): void {
     if (!this.#engine.disposed) this.#recovery.mark(portion, place);

@@ -160,7 +160,7 @@ class Fit {
       if (this.#state.stopReason !== null) return false;
       const rest = part(portion, done);
       if (watchesBatches) await this.#callbacks.call('onTrainBatchBegin', this.#state.epoch.steps + 1);
-      const { run, interrupted } = await this.#runSteps(rest, done === 0 || watchesBatches);
+      const { run, interrupted } = await this.#runSteps(rest, done === 0 || this.#divergence.outdated);
       done += run.steps;
       if (watchesBatches && run.steps > 0) await this.#endBatch(run);
       if (run.aborted && !interrupted) return false;

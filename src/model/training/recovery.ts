@@ -29,7 +29,12 @@ export class Recovery {
     this.#training = training;
   }
 
-  /** To be called before the first step of a portion. */
+  /** Whether somebody replaced weights since the last mark: steps before that cannot be repeated. */
+  get outdated(): boolean {
+    return this.#current !== null && this.#current.writes !== this.#engine.writes;
+  }
+
+  /** To be called before the first step of a portion, and when the mark is outdated. */
   mark(portion: Portion, place: StepPlace): void {
     const values = this.#engine.snapshot(portion);
     this.#before = this.#current;
