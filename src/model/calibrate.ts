@@ -67,7 +67,8 @@ export async function calibrateModel(
         const after = await logitsOf(logitEngine, inputs, count, stopped);
         return after && { temperature, before: qualityOf(labels, logits), after: qualityOf(labels, after) };
       });
-      if (calibration) for (const name of parameters) engine.write(name, weights.get(name)!);
+      // All of them: where an optimizer keeps averages, what was calibrated becomes the weights to train on from as well.
+      if (calibration) for (const [name, values] of weights) engine.write(name, values);
       return calibration;
     } finally {
       logitEngine.dispose();

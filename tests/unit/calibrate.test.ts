@@ -15,6 +15,7 @@ import {
   residual,
   type Sequential,
   sequential,
+  sgd,
   softmax,
 } from '../../src/index.js';
 import { RandomPurpose, RandomStream } from '../../src/random.js';
@@ -238,6 +239,20 @@ describe('leaves the weights as they were', () => {
     gone.dispose();
     await expect(running).rejects.toEqual(failure('ERR_ABORTED', /Calibration was aborted/));
   });
+});
+
+it('makes averages of weights the weights', async () => {
+  const learningRate = (step: number) => (step < 10 ? 0.1 : 0);
+  const model = classifier({ optimizer: sgd({ learningRate, useEma: true, emaMomentum: 0.9 }) });
+  model.setWeights(weights);
+  await model.fit(data, { batchSize: 150 });
+  const before = model.getWeights();
+  const { temperature } = await model.calibrate(data);
+  const calibrated = model.getWeights();
+  expect(calibrated[2]).toEqual(before[2].map((value) => value / temperature));
+  // At a rate of 0 weights stay, and averages go on towards them: nothing moves only where both are the same.
+  await model.fit(data, { batchSize: 150 });
+  expect(model.getWeights()).toEqual(calibrated);
 });
 
 it('frees the sessions that it opens', async () => {
