@@ -11,6 +11,7 @@ const SYSTEM_ERRORS: Record<string, string> = {
   EROFS: 'the disk is read-only. Choose another place.',
   ENOSPC: 'the disk is full. Free some space or choose another place.',
   EDQUOT: 'the disk quota is used up. Free some space or choose another place.',
+  EEXIST: 'something else of that name is there. Choose another name.',
   EISDIR: 'it is a folder. Name a file.',
   ENOTDIR: 'a part of the path is a file, not a folder. Check the path.',
   ENAMETOOLONG: 'the name is too long. Choose a shorter one.',

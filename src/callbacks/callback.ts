@@ -26,8 +26,13 @@ export interface CallbackContext {
   readonly results: readonly EpochResult[];
   /** Steps done since `compile`. */
   readonly step: number;
+  /**
+   * Calls `work` when nothing runs in the model, an evaluation that somebody began beside the fit, say: reading weights in
+   * the middle of one throws ERR_STATE. Only in a callback, and awaited there.
+   */
+  whenIdle<T>(work: () => T | Promise<T>): Promise<T>;
   /** Ends training after this moment; the history says `stopped: 'callback'` and why. */
-  stopTraining(reason: string): void;
+  stopTraining(reason?: string): void;
 }
 
 /** What one training step came to. */

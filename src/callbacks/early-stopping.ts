@@ -80,12 +80,12 @@ class EarlyStopping implements Callback {
     this.#running = true;
   }
 
-  onEpochEnd(epoch: number, result: EpochResult, context: CallbackContext): void {
+  async onEpochEnd(epoch: number, result: EpochResult, context: CallbackContext): Promise<void> {
     const value = result[this.#monitor.name];
     // A validation that was aborted has no result.
     if (value === undefined || epoch - this.#firstEpoch < this.#startFromEpoch) return;
     const { wait, best, bestEpoch } = this.#progress;
-    if (this.#isBest(value) && this.#keepWeights(context)) {
+    if (this.#isBest(value) && (await this.#keepWeights(context))) {
       const beyondBaseline = this.#monitor.isBetter(value, this.#baseline, this.#minDelta);
       this.#progress = { wait: beyondBaseline ? 0 : wait + 1, best: value, bestEpoch: epoch };
       return;
@@ -94,8 +94,9 @@ class EarlyStopping implements Callback {
     if (wait + 1 >= this.#patience && epoch > this.#firstEpoch) context.stopTraining(this.#reason());
   }
 
-  onTrainEnd({ model }: CallbackContext): void {
-    if (this.#running && this.#bestWeights) restore(model, this.#bestWeights);
+  async onTrainEnd({ model, whenIdle }: CallbackContext): Promise<void> {
+    const weights = this.#bestWeights;
+    if (this.#running && weights) await whenIdle(() => restore(model, weights));
     this.#running = false;
   }
 
@@ -127,9 +128,9 @@ class EarlyStopping implements Callback {
   }
 
   /** False when the epoch's last step has ruined the weights, which the numbers of its earlier steps do not show. */
-  #keepWeights({ model }: CallbackContext): boolean {
+  async #keepWeights({ model, whenIdle }: CallbackContext): Promise<boolean> {
     if (!this.#restoreBestWeights) return true;
-    const weights = model.getWeights();
+    const weights = await whenIdle(() => model.getWeights());
     if (!weights.every((values) => values.every(Number.isFinite))) return false;
     this.#bestWeights = weights;
     return true;
@@ -147,7 +148,7 @@ function restore(model: CallbackModel, weights: readonly Float32Array[]): void {
   try {
     model.setWeights(weights);
   } catch (error) {
-    // Disposing of the model ends a fit as well, and leaves no weights to replace.
+    // Nothing runs: the model was disposed of, which ends a fit as well, and leaves no weights to replace.
     if (!(error instanceof MnistTrainError && error.code === 'ERR_STATE')) throw error;
   }
 }

@@ -15,7 +15,10 @@ export interface BatchesOptions {
   batchSize?: number;
   /** Whether each epoch has an order of its own; default true. */
   shuffle?: boolean;
-  /** What the orders depend on; default 0. The model's seed gives the batches that `fit` makes of data in memory. */
+  /**
+   * What the orders depend on; default 0. The model's seed gives the batches that `fit` makes of data in memory. Dropout and
+   * augmentation draw by a sample's place in the stream, so with shuffling they draw other numbers than for data in memory.
+   */
   seed?: number;
 }
 

@@ -188,6 +188,12 @@ export class Engine {
     return new Map(program.buffers.filter(persists).map(({ name }) => [name, session.read(name)]));
   }
 
+  /** The weights in a snapshot, and their averages, without slots. */
+  parametersOf(snapshot: Snapshot): Float32Array[] {
+    const shown = new Set([...this.#parameters, ...this.#averages.values()]);
+    return [...snapshot].filter(([name]) => shown.has(name)).map(([, values]) => values);
+  }
+
   /** Brings a snapshot of the same program back. */
   restore(snapshot: Snapshot): void {
     this.#checkIdle('written');

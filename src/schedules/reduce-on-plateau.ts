@@ -82,6 +82,7 @@ export function reduceOnPlateau(initialLearningRate: number, options?: ReduceOnP
   };
 
   return Object.freeze<MetricSchedule>({
+    config: { monitor, mode, factor, patience, threshold, relative, cooldown: cooldownEpochs, minLearningRate: least },
     monitor,
     initialState: () => ({ learningRate: initialLearningRate, best: null, badEpochs: 0, cooldown: 0 }),
     rateAt: (_step, _fit, state) => (state as PlateauState).learningRate,

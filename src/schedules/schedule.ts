@@ -22,6 +22,8 @@ export type ScheduleFunction = (step: number, fit: FitPosition) => number;
  * that a checkpoint can save, from `compile` on.
  */
 export interface MetricSchedule {
+  /** The options under which it was made, where it has some: a resumed run must have the same ones. */
+  readonly config?: JsonValue;
   /** The number of an epoch's result that it watches. */
   readonly monitor: string;
   initialState(): JsonValue;

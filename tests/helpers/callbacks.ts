@@ -37,7 +37,8 @@ export class PlayedFit {
       get step() {
         return fit.results.length * 10;
       },
-      stopTraining: (reason) => {
+      whenIdle: async (work) => work(),
+      stopTraining: (reason = '') => {
         this.stopReason ??= reason;
       },
     };

@@ -279,6 +279,16 @@ describe('damaged checkpoints', () => {
     expect(sha256).toBe(await whole());
   });
 
+  it('the damaged one does not count among those that are kept', async () => {
+    const { directory, paths } = await interrupted();
+    await writeFile(paths[1], 'gone');
+    const checkpoint = { directory, resume: true, keep: 1 };
+    await fitFor(1, classifier(), { batchSize: 10, epochs: 3, checkpoint, onWarning: () => {} });
+    expect(await readdir(directory)).toContain(`${paths[1].split('/').at(-1)}.damaged`);
+    const { warnings, sha256 } = await resume(directory);
+    expect([warnings, sha256]).toEqual([[], await whole()]);
+  });
+
   it('all of them damaged are an error', async () => {
     const { directory, paths } = await interrupted();
     for (const path of paths) await writeFile(path, 'gone');
@@ -325,6 +335,31 @@ describe('another run', () => {
     model.compile({ optimizer: 'adam', loss: 'categoricalCrossentropy' });
     return model;
   };
+
+  it('of another schedule is refused, also where only later rates differ', async () => {
+    const directory = newFolder();
+    const build = (factor: number) =>
+      classifier({ optimizer: sgd({ learningRate: reduceOnPlateau(0.1, { monitor: 'loss', factor }) }) });
+    await fitFor(2, build(0.1), { ...options, checkpoint: { directory } });
+    await expect(fitFor(9, build(0.5), { ...options, checkpoint: { directory, resume: true } })).rejects.toEqual(
+      failure('ERR_STATE', /Expected 0\.1 for schedule\.factor.*received 0\.5/),
+    );
+  });
+
+  it('that is refused leaves the model as it was', async () => {
+    const directory = newFolder();
+    await fitFor(2, classifier(), { ...options, callbacks: [{}], checkpoint: { directory } });
+    const model = classifier();
+    const before = model.weightsSha256();
+    const picky: Callback = {
+      setState: () => {
+        throw new Error('not mine');
+      },
+    };
+    const checkpoint = { directory, resume: true };
+    await expect(fitFor(9, model, { ...options, callbacks: [picky], checkpoint })).rejects.toThrow('not mine');
+    expect(model.weightsSha256()).toBe(before);
+  });
 
   it('of other data is refused', async () => {
     const directory = newFolder();

@@ -1,5 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import { dense, type EpochResult, type Sequential, sequential, sgd } from '../../src/index.js';
+import {
+  categoricalCrossentropy,
+  dense,
+  type EpochResult,
+  earlyStopping,
+  type Sequential,
+  sequential,
+  sgd,
+} from '../../src/index.js';
 import { availableBackends, titleOf } from '../helpers/backends.js';
 import { failure, separable } from '../helpers/toy.js';
 
@@ -129,6 +137,101 @@ describe.each(availableBackends().map((backend) => [titleOf(backend), backend] a
   },
 );
 
+describe('beside somebody who evaluates', () => {
+  const data = separable(2000);
+  /** Evaluates without a pause while `fit` runs. */
+  async function evaluatingBeside<T>(model: Sequential, fitting: Promise<T>): Promise<T> {
+    let done = false;
+    const end = () => {
+      done = true;
+    };
+    fitting.then(end, end);
+    while (!done) await model.evaluate(separable(300));
+    return fitting;
+  }
+  const build = (learningRate: (step: number) => number) => {
+    const model = sequential([dense({ units: 8, activation: 'relu' }), dense({ units: 3, activation: 'softmax' })], {
+      inputShape: [2, 2, 1],
+      seed: 4,
+    });
+    model.compile({ optimizer: sgd({ learningRate }), loss: 'categoricalCrossentropy' });
+    return model;
+  };
+
+  it('a fit ends as by itself, and early stopping gets its weights', async () => {
+    const callbacks = () => [earlyStopping({ monitor: 'loss', patience: 9, restoreBestWeights: true })];
+    const alone = build(() => 0.05);
+    await alone.fit(data, { epochs: 4, callbacks: callbacks() });
+    const model = build(() => 0.05);
+    await evaluatingBeside(model, model.fit(data, { epochs: 4, callbacks: callbacks() }));
+    expect(model.weightsSha256()).toBe(alone.weightsSha256());
+  });
+
+  it('one that diverges finds its way back, and one that does not learn gets its hint', async () => {
+    const model = build((step) => (step < 200 ? 0.05 : 1e30));
+    await expect(evaluatingBeside(model, model.fit(data, { epochs: 9 }))).rejects.toEqual(
+      failure('ERR_NON_FINITE', /after 200 steps/),
+    );
+    const hints: string[] = [];
+    const slow = build(() => 0);
+    slow.setWeights(slow.getWeights().map((values) => values.fill(0)));
+    const fitting = slow.fit(data, { batchSize: 8, onWarning: (text) => hints.push(text) });
+    await evaluatingBeside(slow, fitting);
+    expect(hints).toHaveLength(1);
+  });
+});
+
+describe('going back', () => {
+  const data = separable(80);
+
+  it('takes the rates of then where a schedule follows a metric', async () => {
+    // The first epoch at 0.1; the plateau then lets the rate go up beyond all bounds.
+    const climbing = (first: number) => ({
+      monitor: 'loss',
+      initialState: () => first,
+      rateAt: (_step: number, _fit: unknown, state: unknown) => state as number,
+      afterEpoch: () => 1e300,
+    });
+    const build = (learningRate: number | ReturnType<typeof climbing>) => {
+      const model = sequential([dense({ units: 3, activation: 'softmax' })], {
+        inputShape: [2, 2, 1],
+        seed: 1,
+        backend: 'js',
+      });
+      model.compile({ optimizer: sgd({ learningRate }), loss: 'categoricalCrossentropy' });
+      return model;
+    };
+    const straight = build(0.1);
+    await straight.fit(data, { batchSize: 8, shuffle: false });
+    const model = build(climbing(0.1));
+    await expect(model.fit(data, { batchSize: 8, epochs: 2, shuffle: false })).rejects.toEqual(
+      failure('ERR_NON_FINITE', /epoch 2.*after 10 steps/),
+    );
+    expect(model.weightsSha256()).toBe(straight.weightsSha256());
+  });
+
+  it('comes before anybody sees what the last step of an epoch ruined', async () => {
+    const model = sequential([dense({ units: 3, activation: 'softmax' })], {
+      inputShape: [2, 2, 1],
+      seed: 1,
+      backend: 'js',
+    });
+    const learningRate = (step: number) => (step === 9 ? 1e300 : 0.1);
+    model.compile({ optimizer: sgd({ learningRate }), loss: 'categoricalCrossentropy' });
+    let seen = 0;
+    const callback = {
+      onEpochEnd: () => {
+        seen++;
+      },
+    };
+    await expect(model.fit(data, { batchSize: 8, epochs: 2, callbacks: [callback] })).rejects.toEqual(
+      failure('ERR_NON_FINITE', /epoch 1, step 10 of 10, received weights that are not finite/),
+    );
+    expect(seen).toBe(0);
+    expect(model.getWeights().every((values) => values.every(Number.isFinite))).toBe(true);
+  });
+});
+
 describe('a model that does not learn', () => {
   const data = separable(400);
   const classifier = (units: number, learningRate: number) => {
@@ -169,6 +272,15 @@ describe('a model that does not learn', () => {
       },
     });
     expect(results[1].accuracy).toBeGreaterThan(0.9);
+    expect(hints).toEqual([]);
+  });
+
+  it('one whose classes have weights is not compared with plain guessing', async () => {
+    const hints: string[] = [];
+    const model = classifier(16, 0.01);
+    const loss = categoricalCrossentropy({ classWeights: [20, 20, 20] });
+    model.compile({ optimizer: sgd({ learningRate: 0.01 }), loss });
+    await model.fit(data, { batchSize: 4, onWarning: (text) => hints.push(text) });
     expect(hints).toEqual([]);
   });
 

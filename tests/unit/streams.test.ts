@@ -274,6 +274,48 @@ describe('a stream that ends early', () => {
   });
 });
 
+describe('a slow stream', () => {
+  it('does not keep a callback that stops waiting', async () => {
+    const stream = async function* () {
+      for (let from = 0; from < 20; from += 10) yield cut(data, from, from + 10);
+      await new Promise(() => {});
+    };
+    const stop = {
+      onTrainBatchEnd: (batch: number, _result: unknown, context: { stopTraining(): void }) => {
+        if (batch === 2) context.stopTraining();
+      },
+    };
+    const { stopped, stopReason } = await classifier().fit(stream, { callbacks: [stop] });
+    expect([stopped, stopReason]).toEqual(['callback', 'A callback stopped it.']);
+  });
+
+  it('leaves no listeners behind', async () => {
+    const warnings: string[] = [];
+    const listener = ({ message }: Error) => warnings.push(message);
+    process.on('warning', listener);
+    await classifier().fit(async function* () {
+      for (let batch = 0; batch < 40; batch++) {
+        await new Promise((resolve) => setTimeout(resolve, 1));
+        yield cut(data, 0, 5);
+      }
+    });
+    await new Promise(setImmediate);
+    process.off('warning', listener);
+    expect(warnings).toEqual([]);
+  });
+
+  it.each([1, 3])('ends as if aborted when the model is disposed of after batch %i', async (last) => {
+    const model = classifier();
+    const dispose = {
+      onTrainBatchEnd: (batch: number) => {
+        if (batch === last) model.dispose();
+      },
+    };
+    const fitting = model.fit(batches(data, { batchSize: 5 }), { prefetch: 2, callbacks: [dispose] });
+    expect((await fitting).stopped).toBe('aborted');
+  });
+});
+
 describe('wrong streams', () => {
   it.each<[string, BatchStream, object, RegExp]>([
     ['read once', inPieces(50, 50), { epochs: 2 }, /epoch 2 of the stream, received none.*function/],

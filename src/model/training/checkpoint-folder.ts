@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MnistTrainError } from '../../errors.js';
 import { errorCode, fileError, removeQuietly, writeFileAtomic } from '../../files.js';
@@ -48,6 +48,14 @@ export async function newestCheckpoint(
     'ERR_CHECKSUM',
     `Expected a whole checkpoint in ${folder}, but all ${names.length} are damaged. Start the training anew in another folder.`,
   );
+}
+
+/** Takes damaged checkpoints that are newer than `path` out of the way, so that they do not count among those that are kept. */
+export async function setAsideNewer(folder: string, path: string): Promise<void> {
+  for (const name of await listCheckpoints(folder)) {
+    const newer = join(folder, name);
+    if (newer > path) await rename(newer, `${newer}.damaged`);
+  }
 }
 
 /** Writes a checkpoint, whole or not at all, and removes all but the newest `keep`. Throws ERR_FILE. */

@@ -8,9 +8,11 @@ import {
   listCheckpoints,
   newestCheckpoint,
   openFolder,
+  setAsideNewer,
   writeCheckpoint,
 } from './checkpoint-folder.js';
 import type { CheckpointPlan } from './checkpoint-options.js';
+import { areFinite } from './divergence.js';
 import { checkSameSetup } from './setup.js';
 import type { FitState, Training } from './state.js';
 
@@ -61,8 +63,11 @@ export class Checkpointer {
     const { directory, resume } = this.#plan;
     await openFolder(directory);
     const found = resume ? await newestCheckpoint(directory, onDamaged) : null;
-    if (found) this.#restore(found);
-    else if (!resume && (await listCheckpoints(directory)).length > 0) {
+    if (found) {
+      await this.#run.engine.inTurn(() => this.#restore(found));
+      await setAsideNewer(directory, found.path);
+    }
+    if (!resume && (await listCheckpoints(directory)).length > 0) {
       throw new MnistTrainError(
         'ERR_STATE',
         `Expected a folder without checkpoints, but ${directory} has some. Resume that training (resume: true), or choose another folder.`,
@@ -99,8 +104,10 @@ export class Checkpointer {
     await this.settle();
     const { engine, training, state, steps, setup } = this.#run;
     const values = await engine.inTurn(() => engine.snapshot(steps));
+    this.#last = performance.now();
+    this.#lastStep = state.steps;
     // Diverged: the next step will show it, and the checkpoint before is of more use.
-    if (![...values.values()].every(areFinite)) return;
+    if (!engine.parametersOf(values).every(areFinite)) return;
     const states = this.#run.callbacks.map((callback) => callback.getState?.() ?? { values: null });
     const saved: SavedState = {
       formatVersion: FORMAT_VERSION,
@@ -117,8 +124,6 @@ export class Checkpointer {
       state: structuredClone(saved) as unknown as JsonValue,
       metadata,
     };
-    this.#last = performance.now();
-    this.#lastStep = state.steps;
     this.#writing = writeCheckpoint(directory, training.state.step, file, keep).catch((error) => {
       this.#failure = { error };
     });
@@ -154,19 +159,18 @@ export class Checkpointer {
           `Expected tensor ${name} in ${path}, found none: it was written by another version of mnist-train.`,
         );
     }
-    engine.restore(values as Snapshot);
-    training.state = saved.optimizer;
-    training.scheduleState = saved.schedule;
-    Object.assign(fit, saved.fit);
+    // What may be refused comes first: a resume that fails leaves the model as it was.
     callbacks.forEach((callback, index) => {
       const { values: own, weights } = saved.callbacks[index];
       const lists = Array.from({ length: weights }, (_, place) => tensors.get(weightName(index, place))!.data);
       callback.setState?.({ values: own, ...(weights > 0 && { weights: lists }) });
     });
+    engine.restore(values as Snapshot);
+    training.state = saved.optimizer;
+    training.scheduleState = saved.schedule;
+    Object.assign(fit, saved.fit);
   }
 }
-
-const areFinite = (values: Float32Array): boolean => values.every((value) => value * 0 === 0);
 
 const weightName = (callback: number, place: number): string => `callback.${callback}.weights.${place}`;
 

@@ -34,7 +34,7 @@ export class Divergence {
   }
 
   /**
-   * Looks at a run whose steps have been counted. Rejects with ERR_NON_FINITE when the loss of one of them was not finite,
+   * Looks at a run whose steps have been counted, in the turn in which it ran. Rejects with ERR_NON_FINITE when the loss of one of them was not finite,
    * after going back to the weights with which it was.
    */
   async checkLosses({ metrics, steps }: RunResult, place: StepPlace, rates: Float64Array): Promise<void> {
@@ -44,11 +44,15 @@ export class Divergence {
     const step = this.#state.epoch.steps - steps + good + 1;
     const layer = firstNonFinite(this.#engine, this.#stack);
     const received = `${metrics[good * METRICS_PER_STEP]}`;
-    await this.#fail({ place, step, fitStep: place.fitStep + good, received, layer, rate: rates[good] });
+    return this.#fail({ place, step, fitStep: place.fitStep + good, received, layer, rate: rates[good] });
   }
 
-  /** The same for weights at the end of a fit: what its very last step did to them no later step would show. */
+  /** The same for weights, where somebody is to see them: what the last step did to them only the next one would show. */
   async checkWeights(place: StepPlace): Promise<void> {
+    await this.#engine.inTurn(() => this.#checkWeights(place));
+  }
+
+  async #checkWeights(place: StepPlace): Promise<void> {
     const { steps, epoch, results } = this.#state;
     if (steps === 0 || this.#engine.disposed || this.#weightsAreFinite()) return;
     const ended = epoch.steps === 0 ? results.at(-1) : undefined;
@@ -63,11 +67,11 @@ export class Divergence {
   }
 
   #weightsAreFinite(): boolean {
-    return this.#stack.parameters.every(({ name }) => this.#engine.read(name).every((value) => value * 0 === 0));
+    return this.#stack.parameters.every(({ name }) => areFinite(this.#engine.read(name)));
   }
 
   async #fail({ place, step, fitStep, received, layer, rate }: Failure): Promise<never> {
-    const { steps: kept, ruined } = await this.#engine.inTurn(() => this.#recovery.recover(fitStep));
+    const { steps: kept, ruined } = await this.#recovery.recover(fitStep);
     const where = `epoch ${place.epoch}, step ${step}${place.stepsPerEpoch ? ` of ${place.stepsPerEpoch}` : ''}`;
     const began =
       ruined.length > 0
@@ -85,6 +89,12 @@ export class Divergence {
         `Lower the learning rate (it was ${Number(rate.toPrecision(4))}), clip gradients (globalClipNorm, --clip-norm), or scale the inputs. ${keeps}`,
     );
   }
+}
+
+/** A loop of its own: it looks at every weight after every epoch. */
+export function areFinite(values: Float32Array): boolean {
+  for (let index = 0; index < values.length; index++) if (values[index] * 0 !== 0) return false;
+  return true;
 }
 
 interface Failure {

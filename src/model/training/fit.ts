@@ -1,7 +1,7 @@
 import type { BoundData, RunProgress, RunResult } from '../../backends/backend.js';
 import type { CallbackContext, CallbackModel } from '../../callbacks/callback.js';
 import type { EpochResult } from '../../epoch-result.js';
-import { expected } from '../../errors.js';
+import { expected, MnistTrainError } from '../../errors.js';
 import { isMetricSchedule } from '../../schedules/schedule.js';
 import type { Engine } from '../engine.js';
 import { indices, meansOf } from '../evaluate.js';
@@ -94,6 +94,8 @@ class Fit {
     try {
       await this.#callbacks.begin();
       if (!resumed) await this.#checkpoint();
+      // A folder that cannot be written shows now, not after hours.
+      await this.#checkpointer?.settle();
       stopped = await this.#epochs();
       await this.#divergence.checkWeights(this.#place());
       if (!this.#leftInValidation) await this.#checkpoint();
@@ -101,12 +103,25 @@ class Fit {
     } catch (error) {
       // What went wrong first is what the caller has to know.
       await this.#checkpointer?.settle().catch(() => {});
-      await this.#callbacks.end().catch(() => {});
-      throw error;
+      if (this.#cameOfDisposal(error)) {
+        stopped = 'aborted';
+      } else {
+        await this.#callbacks.end().catch(() => {});
+        throw error;
+      }
     }
-    await this.#callbacks.end();
+    try {
+      await this.#callbacks.end();
+    } catch (error) {
+      if (!this.#cameOfDisposal(error)) throw error;
+    }
     const { results, trainSeconds, stopReason } = this.#state;
     return makeHistory(results, trainSeconds, stopped, stopReason ?? undefined);
+  }
+
+  /** A model that was disposed of refuses everything: a fit in flight then ends as if aborted. */
+  #cameOfDisposal(error: unknown): boolean {
+    return this.#context.engine.disposed && error instanceof MnistTrainError && error.code === 'ERR_STATE';
   }
 
   /** Goes on from a checkpoint where the caller wants that and there is one. */
@@ -127,6 +142,7 @@ class Fit {
       if (this.#aborted) return 'aborted';
       await this.#callbacks.call('onEpochBegin', epochNumber(state));
       if (!(await this.#steps())) return state.stopReason === null ? 'aborted' : 'callback';
+      await this.#divergence.checkWeights(this.#place());
       if (!(await this.#endEpoch())) return 'aborted';
     }
     return state.stopReason === null ? 'completed' : 'callback';
@@ -147,6 +163,8 @@ class Fit {
         state.epoch.seconds += value.preparationSeconds;
         state.trainSeconds += value.preparationSeconds;
         if (!(await this.#runPortion(value))) return false;
+        // A stream may be long in answering: who stops is not kept waiting for it.
+        if (state.stopReason !== null && state.epoch.steps !== this.#source.stepsPerEpoch) return false;
       }
     } finally {
       await portions.return(false);
@@ -187,24 +205,23 @@ class Fit {
       interrupt: () => this.#checkpointer?.overdue === true,
     });
     // The clock starts with the turn: waiting for somebody's evaluation is not training time.
-    const { run, seconds } = await engine.inTurn(async () => {
+    return engine.inTurn(async () => {
       const start = performance.now();
       try {
         if (mark) this.#divergence.mark(rest, place);
         const running = engine.run('train', { ...piece, scalars: scalars.rows, options: watched });
         if (state.results.length + 1 < this.#plan.epochs) this.#source.prepare(place.epoch + 1);
         const run = await running;
-        return { run, seconds: (performance.now() - start) / 1000 };
+        training.state = scalars.stateAfter(run.steps);
+        if (run.steps > 0) epochs.done = place.epoch;
+        countSteps(state, run, (performance.now() - start) / 1000, scalars.rates);
+        watched.rethrow();
+        await this.#divergence.checkLosses(run, place, scalars.rates);
+        return { run, interrupted: watched.interrupted };
       } finally {
         watched.end();
       }
     });
-    training.state = scalars.stateAfter(run.steps);
-    if (run.steps > 0) epochs.done = place.epoch;
-    countSteps(state, run, seconds, scalars.rates);
-    watched.rethrow();
-    await this.#divergence.checkLosses(run, place, scalars.rates);
-    return { run, interrupted: watched.interrupted };
   }
 
   #place(): StepPlace {
@@ -266,7 +283,7 @@ class Fit {
     await this.#callbacks.during(() => this.#plan.onEpochEnd?.(result));
     await this.#callbacks.call('onEpochEnd', result.epoch, result);
     if (!this.#hinted && !engine.disposed) {
-      const hint = notLearningHint(result, state.steps, training, stack, engine);
+      const hint = await engine.inTurn(() => notLearningHint(result, state.steps, training, stack, engine));
       if (hint !== null) this.#plan.onWarning(hint);
       this.#hinted = hint !== null;
     }
@@ -324,7 +341,7 @@ class Fit {
 
   #callbackContext(): CallbackContext {
     const state = this.#state;
-    const { model, training } = this.#context;
+    const { model, training, engine } = this.#context;
     const { epochs } = this.#plan;
     return {
       model,
@@ -342,7 +359,8 @@ class Fit {
       get step() {
         return training.state.step;
       },
-      stopTraining: (reason) => {
+      whenIdle: (work) => engine.inTurn(work),
+      stopTraining: (reason = 'A callback stopped it.') => {
         state.stopReason ??= reason;
       },
     };

@@ -22,6 +22,7 @@ export function notLearningHint(
 ): string | null {
   const classes = stack.outputSize;
   const guessing = Math.log(classes);
+  if (loss.config.classWeights) return null; // no such simple loss to compare with
   if (loss.targets !== 'classes' || classes < 2 || steps < LEAST_STEPS || !(result.loss >= FLAT * guessing))
     return null;
   const silent = silentLayers(engine, stack);

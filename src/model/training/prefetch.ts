@@ -32,10 +32,11 @@ export class Prefetch<T> {
     while (this.#items.length === 0) {
       if (this.#failure) throw this.#failure.error;
       if (this.#ended || signal.aborted) return null;
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-        signal.addEventListener('abort', () => resolve(), { once: true });
-      });
+      const { promise, resolve } = withResolvers();
+      this.#wake = resolve;
+      signal.addEventListener('abort', resolve);
+      await promise;
+      signal.removeEventListener('abort', resolve);
     }
     const different = this.#items.findIndex((item) => !alike(this.#items[0], item));
     const taken = this.#items.splice(0, different < 0 ? this.#items.length : different);
@@ -66,4 +67,12 @@ export class Prefetch<T> {
       this.#wake();
     }
   }
+}
+
+function withResolvers(): { promise: Promise<void>; resolve: () => void } {
+  let resolve = () => {};
+  const promise = new Promise<void>((done) => {
+    resolve = done;
+  });
+  return { promise, resolve };
 }

@@ -1,3 +1,4 @@
+import type { JsonValue } from '../../json.js';
 import type { OptimizerState } from '../../optimizers/optimizer.js';
 import type { Engine, Snapshot } from '../engine.js';
 import { type StepPlace, stepScalars } from './scalars.js';
@@ -8,6 +9,7 @@ import type { Training } from './state.js';
 interface Mark {
   values: Snapshot;
   state: OptimizerState;
+  scheduleState: JsonValue;
   /** Writes from outside that the engine had seen. */
   writes: number;
   portion: Portion;
@@ -38,7 +40,14 @@ export class Recovery {
   mark(portion: Portion, place: StepPlace): void {
     const values = this.#engine.snapshot(portion);
     this.#before = this.#current;
-    this.#current = { values, state: this.#training.state, writes: this.#engine.writes, portion, place };
+    this.#current = {
+      values,
+      state: this.#training.state,
+      scheduleState: this.#training.scheduleState,
+      writes: this.#engine.writes,
+      portion,
+      place,
+    };
   }
 
   /**
@@ -52,6 +61,7 @@ export class Recovery {
     if (!base || engine.disposed) return { steps: badStep, ruined: [] };
     engine.restore(base.values);
     this.#training.state = base.state;
+    this.#training.scheduleState = base.scheduleState;
     const { portion, place, writes } = base;
     const steps = badStep - place.fitStep;
     if (steps === 0 || writes !== engine.writes || !portion.isThere()) return { steps: place.fitStep, ruined: [] };

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Samples } from '../../backends/backend.js';
 import { MnistTrainError } from '../../errors.js';
 import type { JsonValue } from '../../json.js';
-import { initialScheduleState, type Schedule, scheduleAt } from '../../schedules/schedule.js';
+import { initialScheduleState, isMetricSchedule, type Schedule, scheduleAt } from '../../schedules/schedule.js';
 import type { ModelConfig } from '../serialization.js';
 import type { FitPlan } from './plan.js';
 import type { Training } from './state.js';
@@ -33,13 +33,15 @@ export function describeSetup(
     validationSamples:
       validation && validation !== memory?.samples ? { count: validation.count, sha256: digest(validation) } : null,
     // Follows from the lengths above as well, so that those are named first where they differ.
+    schedule: isMetricSchedule(optimizer.learningRate) ? (optimizer.learningRate.config ?? null) : null,
     learningRate: ratesOf(optimizer.learningRate, steps, steps && steps / epochs),
   });
 }
 
 /** Functions cannot be compared, but what they give at some steps can. */
 function ratesOf(schedule: Schedule, steps: number | null, stepsPerEpoch: number | null): number[] {
-  const last = (steps ?? 1000) - 1;
+  // Of a stream whose length nobody knows, only the first step is certain to come.
+  const last = (steps ?? 1) - 1;
   return [0, 0.1, 0.5, 0.9, 1].map((part) => {
     const step = Math.round(part * last);
     return scheduleAt(schedule, step, { step, steps, stepsPerEpoch }, initialScheduleState(schedule));

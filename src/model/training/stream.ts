@@ -20,6 +20,8 @@ export type BatchStream = Batches | ((epoch: number) => Batches);
 
 export function isBatchStream(data: unknown): data is BatchStream {
   if (typeof data === 'function') return true;
+  // Numbers by themselves are no batches: a mistake that the checks of samples name better.
+  if (ArrayBuffer.isView(data)) return false;
   return typeof data === 'object' && data !== null && (Symbol.asyncIterator in data || Symbol.iterator in data);
 }
 
