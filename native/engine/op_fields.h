@@ -78,9 +78,12 @@ inline Share matrix_share(size_t columns, Team team, Share by_rows) {
 }
 
 // How ops that go element by element through a parameter, its gradient and its slots divide them: see share_elements().
+// Those are the columns or rows of a dense layer's share where these are one stretch of memory: rows of several panels
+// are not.
 inline Share update_share(const Buffer& parameter, Team team) {
-  const bool laid_out = parameter.layout_parts == team.members;
-  return laid_out ? matrix_share(parameter.columns, team, Share::kWeightRows) : Share::kElements;
+  if (parameter.layout_parts != team.members) return Share::kElements;
+  return matrix_share(parameter.columns, team,
+                      parameter.columns <= kPanelColumns ? Share::kWeightRows : Share::kElements);
 }
 
 // Every buffer by rows.

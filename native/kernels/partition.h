@@ -94,8 +94,8 @@ static inline Columns columns_at(const MatrixLayout& layout, size_t column, size
   return found;
 }
 
-// The stretch of memory that a part's share of a weight matrix takes: contiguous in either layout, as long as the
-// layout is for as many parts, or there is one part.
+// A stretch of memory for each part of a weight matrix. Where the layout is for as many parts it is the part's share of
+// the matrix, by columns, or by rows of a single panel; otherwise just a share of the elements.
 static inline Range share_elements(const MatrixLayout& layout, const Slice& slice) {
   const Block block = share_matrix(layout.rows, layout.columns, kGrain, slice);
   if (slice.parts > 1 && divides_columns(layout.columns, slice.parts)) {
