@@ -91,7 +91,9 @@ class EarlyStopping implements Callback {
       return;
     }
     this.#progress = { wait: wait + 1, best, bestEpoch };
-    if (wait + 1 >= this.#patience && epoch > this.#firstEpoch) context.stopTraining(this.#reason());
+    // At the end there is nothing left to stop.
+    const mayStop = epoch > this.#firstEpoch && epoch < context.lastEpoch;
+    if (wait + 1 >= this.#patience && mayStop) context.stopTraining(this.#reason());
   }
 
   async onTrainEnd({ model, whenIdle }: CallbackContext): Promise<void> {

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { type Callback, csvLogger, earlyStopping, tensorBoard } from '../index.js';
 import { checkOutputFile, checkOutputFolder } from './files.js';
 import { UsageError } from './usage.js';
@@ -10,8 +11,8 @@ export interface CallbackOptions {
 }
 
 /** The callbacks that the options ask for. Throws UsageError for options that cannot be kept, before any work. */
-export function callbacksOf(options: CallbackOptions, validated: boolean): Callback[] {
-  const { csv, tensorboard, earlyStopping: patience } = options;
+export function callbacksOf(options: CallbackOptions & { out: string }, validated: boolean): Callback[] {
+  const { out, csv, tensorboard, earlyStopping: patience } = options;
   const callbacks: Callback[] = [];
   if (patience !== undefined) {
     if (!validated) {
@@ -24,6 +25,8 @@ export function callbacksOf(options: CallbackOptions, validated: boolean): Callb
   }
   if (csv !== undefined) {
     checkOutputFile('--csv', csv);
+    if (resolve(csv) === resolve(out))
+      throw new UsageError('Expected different files for --csv and --out, received one.');
     callbacks.push(csvLogger(csv));
   }
   if (tensorboard !== undefined) {

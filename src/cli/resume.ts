@@ -1,5 +1,6 @@
+import { isDeepStrictEqual } from 'node:util';
 import { type CheckpointOptions, readCheckpoint } from '../index.js';
-import { listCheckpoints } from '../model/training/checkpoint-folder.js';
+import { holdsProgress } from '../model/training/checkpoint-folder.js';
 import type { Context } from './context.js';
 import { checkOutputFolder, shellWord } from './files.js';
 import { UsageError } from './usage.js';
@@ -49,12 +50,28 @@ export async function resumedOptions<Options extends ResumeOptions>(
     );
   }
   const then: KeptOptions = JSON.parse(kept);
+  refuseOthers(then.options, options, given);
   const now = Object.fromEntries(Object.entries(options).filter(([name]) => given.has(name)));
   return {
     options: { ...options, ...then.options, ...now },
     given: new Set([...then.given, ...given]),
     from: { epochs: found.epochs, step: found.step },
   };
+}
+
+/** Options that may differ from those of the beginning: the model is the same with all of them. */
+const FREE = [...NOT_KEPT, 'out', 'checkpointEvery', 'dataDir', 'backend', 'threads'];
+
+/** Throws UsageError for an option on this command line that would make another training of it. */
+function refuseOthers(then: Record<string, unknown>, now: object, given: ReadonlySet<string>): void {
+  for (const [name, value] of Object.entries(now)) {
+    if (!given.has(name) || FREE.includes(name) || isDeepStrictEqual(value, then[name])) continue;
+    const flag = `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+    const wanted = then[name] === undefined ? `no ${flag}` : `${flag} ${then[name]}`;
+    throw new UsageError(
+      `Expected ${wanted} with --resume, as when the training began, received ${value}. Leave it out.`,
+    );
+  }
 }
 
 /** What `fit` is to be told of checkpoints. Throws UsageError for a folder that holds those of another training. */
@@ -69,7 +86,7 @@ export async function checkpointOf(
     return undefined;
   }
   checkOutputFolder('--checkpoint', directory);
-  if (options.resume === undefined && (await listCheckpoints(directory)).length > 0) {
+  if (options.resume === undefined && (await holdsProgress(directory))) {
     throw new UsageError(
       `Expected a folder without checkpoints for --checkpoint, but ${directory} has some. ` +
         `Go on with --resume ${shellWord(directory)}, or choose another folder.`,

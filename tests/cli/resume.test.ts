@@ -84,8 +84,10 @@ describe('train --checkpoint and --resume', () => {
       [['--resume', 'run', '--checkpoint', 'other'], 2, /--checkpoint to begin or --resume to go on, received both/],
       [[...TRAIN, '--checkpoint-every', '3'], 2, /--checkpoint or --resume with --checkpoint-every/],
       [[...TRAIN, '--checkpoint', 'x', '--checkpoint-every', '-1'], 2, /of at least 0 for --checkpoint-every/],
-      [['--resume', 'run', '--epochs', '7'], 1, /Expected 1 for epochs, as in the checkpoint .*, received 7/],
-      [['--resume', 'run', '--seed', '7'], 1, /model\.seed/],
+      [['--resume', 'run', '--epochs', '7'], 2, /Expected --epochs 1 with --resume.*received 7/],
+      [['--resume', 'run', '--seed', '7'], 2, /Expected --seed 42 with --resume.*received 7/],
+      [['--resume', 'run', '--early-stopping', '2'], 2, /Expected no --early-stopping with --resume/],
+      [[...TRAIN, '--csv', 'same', '--out', './same'], 2, /different files for --csv and --out/],
     ];
     for (const [args, status, message] of refused) {
       const result = await runCli(args, { cwd });

@@ -48,11 +48,11 @@ describe('when earlyStopping ends training', () => {
   });
 
   it('says why', async () => {
-    expect((await play({ patience: 2 }, [5, 1.23456, 3, 3])).reason).toBe(
+    expect((await play({ patience: 2 }, [5, 1.23456, 3, 3, 3])).reason).toBe(
       'validationLoss was no better than 1.235 of epoch 2 for 2 epochs',
     );
-    expect((await play({}, [5, 6])).reason).toBe('validationLoss was no better than 5 of epoch 1 for 1 epoch');
-    expect((await play({}, [Number.NaN, Number.NaN])).reason).toBe(
+    expect((await play({}, [5, 6, 6])).reason).toBe('validationLoss was no better than 5 of epoch 1 for 1 epoch');
+    expect((await play({}, [Number.NaN, Number.NaN, 1])).reason).toBe(
       'validationLoss was not a finite number for 2 epochs',
     );
   });

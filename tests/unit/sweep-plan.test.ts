@@ -116,6 +116,11 @@ describe('planSweep', () => {
     const own = plan({ grid: ['hidden=64'], fixed: ['--validation-split=0.3', '--epochs', '2'] }).trials[0];
     expect(own.words).toEqual(['--validation-split=0.3', '--epochs', '2', '--hidden', '64']);
     expect(wordsForAll(own)).toEqual(['--epochs', '2', '--hidden', '64']);
+    // Nobody can stop early who keeps no images aside.
+    for (const stopping of [['--early-stopping', '2'], ['--early-stopping=2']]) {
+      const [trial] = plan({ grid: ['hidden=64'], fixed: ['--epochs', '2', ...stopping] }).trials;
+      expect(wordsForAll(trial)).toEqual(['--epochs', '2', '--hidden', '64']);
+    }
   });
 
   it('trains k times with folds, and keeps nothing else aside', () => {

@@ -50,6 +50,8 @@ const MOST_TRIALS = 10_000;
 const VALIDATION_SPLIT = ['--validation-split', '0.1'];
 /** Options that the sweep itself gives to every training. */
 const OWN = ['out', 'fold'];
+/** Options that mean nothing where no images are kept aside. */
+const OF_VALIDATION = ['--validation-split', '--early-stopping'];
 /** Options under which all trainings would write to the same place. */
 const SHARED = ['csv', 'tensorboard', 'checkpoint', 'checkpoint-every', 'resume'];
 
@@ -136,10 +138,8 @@ function checkTrial(train: TrainOptions, { trial, options }: Trial, words: reado
 
 /** The words for `train` on everything: nothing is kept for validation any more. */
 export function wordsForAll({ words }: PlannedTrial): string[] {
-  return words.filter(
-    (word, index) =>
-      word !== '--validation-split' &&
-      words[index - 1] !== '--validation-split' &&
-      !word.startsWith('--validation-split='),
-  );
+  return words.filter((word, index) => {
+    const flag = words[index - 1];
+    return !OF_VALIDATION.some((name) => word === name || flag === name || word.startsWith(`${name}=`));
+  });
 }

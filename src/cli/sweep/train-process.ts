@@ -26,7 +26,11 @@ export async function trainInProcess(
   if (signal.aborted) return null;
   const child = spawn(process.execPath, [CLI, 'train', ...words, '--json'], { stdio: ['ignore', 'pipe', 'pipe'] });
   const ended = once(child, 'close') as Promise<[status: number | null, by: NodeJS.Signals | null]>;
-  const seen = watchEvents(child, words.includes('--early-stopping'), onShare);
+  const seen = watchEvents(
+    child,
+    words.some((word) => word === '--early-stopping' || word.startsWith('--early-stopping=')),
+    onShare,
+  );
   let stderr = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     stderr = (stderr + text).slice(-STDERR_LENGTH);

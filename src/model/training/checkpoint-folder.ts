@@ -25,6 +25,11 @@ export async function listCheckpoints(folder: string): Promise<string[]> {
     .toReversed();
 }
 
+/** Whether a folder has checkpoints of a training that got anywhere: one of no step is no loss. Throws ERR_FILE. */
+export async function holdsProgress(folder: string): Promise<boolean> {
+  return (await listCheckpoints(folder)).some((name) => /[1-9]/.test(name));
+}
+
 /**
  * The newest whole checkpoint of a folder; null when there is none at all. A damaged one is told to `onDamaged`, and the
  * one before is taken. Throws ERR_CHECKSUM when all are damaged, ERR_FILE.

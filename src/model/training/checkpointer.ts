@@ -5,7 +5,7 @@ import type { OptimizerState } from '../../optimizers/optimizer.js';
 import type { Engine, Snapshot, TrainingSteps } from '../engine.js';
 import {
   type FoundCheckpoint,
-  listCheckpoints,
+  holdsProgress,
   newestCheckpoint,
   openFolder,
   setAsideNewer,
@@ -67,7 +67,7 @@ export class Checkpointer {
       await this.#run.engine.inTurn(() => this.#restore(found));
       await setAsideNewer(directory, found.path);
     }
-    if (!resume && (await listCheckpoints(directory)).length > 0) {
+    if (!resume && (await holdsProgress(directory))) {
       throw new MnistTrainError(
         'ERR_STATE',
         `Expected a folder without checkpoints, but ${directory} has some. Resume that training (resume: true), or choose another folder.`,
