@@ -18,7 +18,7 @@ export interface FoundCheckpoint extends DecodedCheckpoint {
 }
 
 /** Names of the checkpoints in a folder, the newest first. A folder that is not there has none. Throws ERR_FILE. */
-export async function listCheckpoints(folder: string): Promise<string[]> {
+async function listCheckpoints(folder: string): Promise<string[]> {
   return (await list(folder))
     .filter((name) => NAME.test(name))
     .toSorted()
