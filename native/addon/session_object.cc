@@ -46,7 +46,7 @@ struct SessionObject::Inference : Pending {
     // A copy: external array buffers are forbidden in some embedders.
     const size_t length = outputs.size() / sizeof(float);
     Napi::Float32Array array = Napi::Float32Array::New(env, length);
-    if (env.IsExceptionPending()) return env.Undefined();
+    if (env.IsExceptionPending() || array.IsEmpty() || !array.Data()) return env.Undefined();
     memcpy(array.Data(), outputs.data(), outputs.size());
     return array;
   }
@@ -155,7 +155,8 @@ Napi::Value SessionObject::read(const Napi::CallbackInfo& info) {
   const Buffer* buffer = buffer_of(info[0]);
   if (!buffer) return throw_range_error(env, "Expected a buffer that can be read.");
   Napi::Float32Array array = Napi::Float32Array::New(env, buffer->elements());
-  if (env.IsExceptionPending()) return env.Undefined();
+  // In a worker that is being terminated nothing is made, and no exception is pending either.
+  if (env.IsExceptionPending() || array.IsEmpty() || !array.Data()) return env.Undefined();
   engine_->read(*buffer, array.Data());
   return array;
 }
@@ -231,8 +232,9 @@ Napi::Value SessionObject::metrics(const Napi::CallbackInfo& info) {
   if (!usable(env)) return env.Undefined();
   if (!run_ || advancing_) return throw_error(env, "There is no run, or it is being advanced.");
   Napi::Float64Array metrics = Napi::Float64Array::New(env, run_->metrics.size());
-  if (env.IsExceptionPending()) return env.Undefined();
-  if (!run_->metrics.empty()) memcpy(metrics.Data(), run_->metrics.data(), run_->metrics.size() * sizeof(double));
+  if (env.IsExceptionPending() || metrics.IsEmpty()) return env.Undefined();
+  if (!run_->metrics.empty() && metrics.Data())
+    memcpy(metrics.Data(), run_->metrics.data(), run_->metrics.size() * sizeof(double));
   return metrics;
 }
 
