@@ -59,7 +59,7 @@ export interface CallbackState {
  * Functions that a fit calls and awaits at these moments, which are Keras's; several callbacks are called in their order.
  * What one throws ends the fit. A plain object with some of them is a callback.
  *
- * With a moment of batches every step is run by itself, which takes small networks about twice as long.
+ * With a moment of batches every step is run by itself, which takes small networks 1.6 to 2 times as long.
  */
 export interface Callback {
   onTrainBegin?(context: CallbackContext): Awaitable<void>;
@@ -75,7 +75,7 @@ export interface Callback {
   /** Around the validation of each epoch. */
   onTestBegin?(context: CallbackContext): Awaitable<void>;
   onTestEnd?(result: Readonly<Record<string, number | undefined>>, context: CallbackContext): Awaitable<void>;
-  /** Its state for a checkpoint, taken after `onEpochEnd`; must not change afterwards. */
+  /** Its state for a checkpoint, which may be taken between any two steps. What it returns must not change afterwards. */
   getState?(): CallbackState;
   /** Gets that state back when training is resumed, before `onTrainBegin`. */
   setState?(state: CallbackState): void;

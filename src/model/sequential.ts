@@ -272,7 +272,8 @@ export class Sequential {
   }
 
   /**
-   * Loss, accuracy and the metrics given to `compile` on labelled samples. During a fit it waits for the epoch to end. Rejects with ERR_ABORTED when
+   * Loss, accuracy and the metrics given to `compile` on labelled samples. During a fit it waits for the steps in flight: an
+   * epoch, or the part of one that a stream, a checkpoint or a callback between steps leaves. Rejects with ERR_ABORTED when
    * `signal` comes first, and as `fit` does for wrong data.
    */
   async evaluate(data: LabelledSamples, options?: EvaluateOptions): Promise<Evaluation> {
@@ -435,9 +436,9 @@ export class Sequential {
    * as [filters, channels, height, width], `<layer index>.bias`, of batch normalization `<layer index>.running_mean` and
    * `.running_var` besides, and the architecture in the metadata `mnist_train.model`. The index counts the layers given to
    * `sequential`; layers in a residual follow its own, as in `3.0.weight`. A dense layer behind a flattened image counts
-   * its inputs by row, column and channel, as memory does. The file appears whole or not at all. `metadata` is the caller's own text, read back as `model.metadata`; keys that begin with
-   * "mnist_train." and the key "format" are taken. During a fit it waits for the epoch to end. The optimizer's state is
-   * not saved.
+   * its inputs by row, column and channel, as memory does. The file appears whole or not at all. `metadata` is the caller's
+   * own text, read back as `model.metadata`; keys that begin with "mnist_train." and the key "format" are taken. During a
+   * fit it waits for the steps in flight, as `evaluate` does. The optimizer's state is not saved: `fit` has checkpoints.
    *
    * Rejects with ERR_FILE, ERR_ARGUMENT, or ERR_NON_FINITE for weights that are not finite.
    */

@@ -1,14 +1,16 @@
 import type { BoundData, RunProgress, RunResult } from '../../backends/backend.js';
-import type { CallbackContext, CallbackModel } from '../../callbacks/callback.js';
+import type { CallbackModel } from '../../callbacks/callback.js';
+import { unknownMonitor } from '../../callbacks/monitor.js';
 import type { EpochResult } from '../../epoch-result.js';
-import { expected, MnistTrainError } from '../../errors.js';
+import { MnistTrainError } from '../../errors.js';
 import { isMetricSchedule } from '../../schedules/schedule.js';
 import type { Engine } from '../engine.js';
 import { indices, meansOf } from '../evaluate.js';
-import { evaluateWithMetrics, validationName, validationResults } from '../evaluate-metrics.js';
+import { evaluateWithMetrics, validationResults } from '../evaluate-metrics.js';
 import type { LabelledSamples } from '../samples.js';
 import type { ModelConfig } from '../serialization.js';
 import type { Stack } from '../stack.js';
+import { callbackContext, monitorsOf } from './callback-context.js';
 import { CallbackList } from './callbacks.js';
 import { Checkpointer, type Resumable } from './checkpointer.js';
 import { Divergence } from './divergence.js';
@@ -70,6 +72,7 @@ class Fit {
   readonly #source: TrainingSource;
   readonly #validation: BoundData | null;
   readonly #state: FitState;
+  readonly #monitors: readonly string[];
   readonly #callbacks: CallbackList;
   readonly #divergence: Divergence;
   readonly #checkpointer: Checkpointer | null;
@@ -82,7 +85,15 @@ class Fit {
     this.#source = source;
     this.#validation = validation;
     this.#state = newFitState(context.epochs.done);
-    this.#callbacks = new CallbackList(plan.callbacks, this.#callbackContext(), context.moments);
+    this.#monitors = monitorsOf(context.training, validation !== null);
+    const seen = callbackContext({
+      ...context,
+      state: this.#state,
+      epochs: plan.epochs,
+      stepsPerEpoch: source.stepsPerEpoch,
+      monitors: this.#monitors,
+    });
+    this.#callbacks = new CallbackList(plan.callbacks, seen, context.moments);
     this.#divergence = new Divergence(context.engine, context.stack, context.training, this.#state);
     this.#checkpointer = plan.checkpoint && new Checkpointer(plan.checkpoint, this.#resumable());
   }
@@ -315,19 +326,7 @@ class Fit {
   #checkMonitor(): void {
     const { learningRate } = this.#context.training.optimizer;
     if (!isMetricSchedule(learningRate) || this.#monitors.includes(learningRate.monitor)) return;
-    throw expected(
-      `one of ${this.#monitors.join(', ')}`,
-      'the monitor of the learning rate schedule',
-      learningRate.monitor,
-      learningRate.monitor.startsWith('validation') ? 'Give fit a validationSplit or validationData.' : '',
-    );
-  }
-
-  get #monitors(): string[] {
-    const { loss, metrics } = this.#context.training;
-    const names = loss.hasAccuracy ? ['loss', 'accuracy'] : ['loss'];
-    const validated = [...names, ...metrics.metrics.map(({ name }) => name)].map(validationName);
-    return [...names, 'learningRate', ...(this.#validation ? validated : [])];
+    throw unknownMonitor(learningRate.monitor, 'the monitor of the learning rate schedule', this.#monitors);
   }
 
   #resumable(): Resumable {
@@ -337,32 +336,5 @@ class Fit {
     const data = this.#source instanceof MemorySource ? this.#source.data : undefined;
     const setup = describeSetup(config(), training, this.#plan);
     return { engine, training, state: this.#state, callbacks, steps: { batchSize, data }, setup };
-  }
-
-  #callbackContext(): CallbackContext {
-    const state = this.#state;
-    const { model, training, engine } = this.#context;
-    const { epochs } = this.#plan;
-    return {
-      model,
-      get firstEpoch() {
-        return state.before + 1;
-      },
-      get lastEpoch() {
-        return state.before + epochs;
-      },
-      stepsPerEpoch: this.#source.stepsPerEpoch,
-      monitors: this.#monitors,
-      get results() {
-        return state.results;
-      },
-      get step() {
-        return training.state.step;
-      },
-      whenIdle: (work) => engine.inTurn(work),
-      stopTraining: (reason = 'A callback stopped it.') => {
-        state.stopReason ??= reason;
-      },
-    };
   }
 }
