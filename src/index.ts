@@ -71,7 +71,9 @@ export {
   findLearningRate,
   type LearningRateSearch,
 } from './model/find-learning-rate.js';
+export type { PredictOptions } from './model/inference.js';
 export { type Fold, type KFoldOptions, kFold } from './model/k-fold.js';
+export { openPredictor, type Predictor, type SharedModel } from './model/predictor.js';
 export type { LabelledSamples, PredictInputs } from './model/samples.js';
 export {
   type CompileOptions,

@@ -61,6 +61,7 @@ Napi::Function SessionObject::define(Napi::Env env) {
   return DefineClass(env, "Session",
                      {
                          InstanceMethod<&SessionObject::read>("read"),
+                         InstanceMethod<&SessionObject::read_published>("readPublished"),
                          InstanceMethod<&SessionObject::write>("write"),
                          InstanceMethod<&SessionObject::begin>("begin"),
                          InstanceMethod<&SessionObject::advance>("advance"),
@@ -158,6 +159,28 @@ Napi::Value SessionObject::read(const Napi::CallbackInfo& info) {
   // In a worker that is being terminated nothing is made, and no exception is pending either.
   if (env.IsExceptionPending() || array.IsEmpty() || !array.Data()) return env.Undefined();
   engine_->read(*buffer, array.Data());
+  return array;
+}
+
+// readPublished(buffers: Uint32Array): Float32Array of parameters as published last, one behind the other
+Napi::Value SessionObject::read_published(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (!usable(env)) return env.Undefined();
+  View<uint32_t> indices;
+  if (!view_of(info[0], &indices)) return throw_type_error(env, "Expected a Uint32Array.");
+  const std::vector<Buffer>& all = engine_->program().buffers;
+  std::vector<const Buffer*> buffers;
+  size_t length = 0;
+  for (size_t i = 0; i < indices.length; i++) {
+    if (indices.data[i] >= all.size() || all[indices.data[i]].region != kParameters) {
+      return throw_range_error(env, "Expected parameters.");
+    }
+    buffers.push_back(&all[indices.data[i]]);
+    length += buffers.back()->elements();
+  }
+  Napi::Float32Array array = Napi::Float32Array::New(env, length);
+  if (env.IsExceptionPending() || array.IsEmpty() || !array.Data()) return env.Undefined();
+  engine_->read_published(buffers, array.Data());
   return array;
 }
 

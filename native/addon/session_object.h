@@ -27,6 +27,7 @@ class SessionObject : public Napi::ObjectWrap<SessionObject> {
   using Completion = Napi::TypedThreadSafeFunction<SessionObject, Pending, call_js>;
 
   Napi::Value read(const Napi::CallbackInfo& info);
+  Napi::Value read_published(const Napi::CallbackInfo& info);
   Napi::Value write(const Napi::CallbackInfo& info);
   Napi::Value begin(const Napi::CallbackInfo& info);
   Napi::Value advance(const Napi::CallbackInfo& info);

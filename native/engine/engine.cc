@@ -88,7 +88,19 @@ bool Engine::accessible(const Buffer& buffer) const {
 }
 
 void Engine::read(const Buffer& buffer, float* values) const {
-  const char* const data = regions_[buffer.region].data() + buffer.offset;
+  copy_out(buffer, regions_[buffer.region].data(), values);
+}
+
+void Engine::read_published(const std::vector<const Buffer*>& buffers, float* values) {
+  const Published parameters(this);
+  for (const Buffer* buffer : buffers) {
+    copy_out(*buffer, parameters.data(), values);
+    values += buffer->elements();
+  }
+}
+
+void Engine::copy_out(const Buffer& buffer, const char* region, float* values) {
+  const char* const data = region + buffer.offset;
   if (buffer.type == ElementType::kInt32) {
     const int32_t* const integers = reinterpret_cast<const int32_t*>(data);
     for (size_t i = 0; i < buffer.elements(); i++) values[i] = static_cast<float>(integers[i]);

@@ -54,6 +54,8 @@ class Engine {
   bool accessible(const Buffer& buffer) const;
   void read(const Buffer& buffer, float* values) const;
   void write(const Buffer& buffer, const float* values);
+  // The values of parameters as they were published last, one buffer behind the other; also while a run is being advanced.
+  void read_published(const std::vector<const Buffer*>& buffers, float* values);
   // Makes the current parameters those that evaluation and inference read. False when there is not enough memory.
   bool publish();
 
@@ -86,6 +88,7 @@ class Engine {
   struct Lane;
   struct Inference;
   struct Advance;
+  static void copy_out(const Buffer& buffer, const char* region, float* values);
   static void advance_member(size_t member, void* argument);
   static void infer_member(size_t member, void* argument);
   void infer_in_lane(Inference* inference, Lane* lane);

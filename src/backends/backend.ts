@@ -68,6 +68,11 @@ export interface Session {
   readonly threads: number;
   /** A copy of a parameter, a slot or a buffer of the train section. Float32Array for both element types. */
   read(buffer: BufferName): Float32Array;
+  /**
+   * Copies of parameters as inference reads them: all of the weights published last, also while a run is in flight.
+   * Throws ERR_ARGUMENT for what is no parameter.
+   */
+  readPublished(parameters: readonly BufferName[]): Float32Array[];
   /** Overwrites a parameter, a slot or a buffer of the train section, whole. */
   write(buffer: BufferName, values: Float32Array): void;
   /** Runs a section over `order` (indices into data). Without data, `order` only says how many samples the steps have. */

@@ -1,5 +1,6 @@
 import { checkInteger, expected, MnistTrainError } from '../errors.js';
-import type { MemoryPlan } from '../program/plan.js';
+import type { BufferName } from '../program/ops.js';
+import type { MemoryPlan, PlannedBuffer } from '../program/plan.js';
 import type { Program, Section, SectionName } from '../program/program.js';
 import type { Samples, StepPlan } from './backend.js';
 
@@ -37,6 +38,13 @@ export function checkSamples(samples: Samples): Samples {
     throw expected(what, 'targets', targets, '', 'ERR_SHAPE');
   }
   return samples;
+}
+
+/** The place of a parameter. Throws ERR_ARGUMENT for other buffers. */
+export function checkParameter(layout: MemoryPlan, name: BufferName): PlannedBuffer {
+  const buffer = layout.buffers.get(name);
+  if (buffer?.region !== 'parameters') throw expected('a parameter', 'buffer', name);
+  return buffer;
 }
 
 /** The section of a run, or ERR_ARGUMENT. */

@@ -124,6 +124,11 @@ export class Engine {
     return this.#disposal.signal;
   }
 
+  /** Where it runs, as far as somebody has said so. */
+  get choice(): EngineOptions {
+    return this.#choice;
+  }
+
   get backend(): Backend {
     const { backend = 'auto' } = this.#choice;
     const chosen = this.#backend ?? (typeof backend === 'object' ? backend : selectBackend(backend));
@@ -162,6 +167,14 @@ export class Engine {
     if (this.#open) return this.#open.session.read(shown);
     // An average that no session has made yet is what its parameter is.
     return (this.#values.get(shown) ?? this.#values.get(parameter)!).slice();
+  }
+
+  /** Copies of parameters, or of their averages, as predictions read them: published last, also during a run. */
+  readPublished(parameters: readonly BufferName[]): Float32Array[] {
+    this.#checkAlive();
+    const shown = parameters.map((name) => this.#averages.get(name) ?? name);
+    if (this.#open) return this.#open.session.readPublished(shown);
+    return parameters.map((name) => this.read(name));
   }
 
   /** Overwrites a parameter, whole, and its average. Throws ERR_STATE while a run is in flight. */

@@ -1,6 +1,4 @@
 /// <reference lib="esnext.disposable" preserve="true" />
-import { createHash } from 'node:crypto';
-import { endianness } from 'node:os';
 import type { BackendName, Isa } from '../backends/backend.js';
 import { checkInteger, expected, MnistTrainError } from '../errors.js';
 import type { Layer, LayerConfig, OutputActivation } from '../layers/layer.js';
@@ -18,8 +16,10 @@ import { type Calibration, calibrateModel } from './calibrate.js';
 import { checkEngineOptions, Engine, type EngineOptions, INFER_CAPACITY } from './engine.js';
 import { EVALUATION_BATCH_SIZE, indices } from './evaluate.js';
 import { compileMetrics, evaluateWithMetrics } from './evaluate-metrics.js';
+import { abortedError, type PredictOptions, predictSamples, predictSamplesSync } from './inference.js';
 import { type Capacities, lowerModel } from './lower.js';
-import { type LabelledSamples, type PredictInputs, readInputs, readSamples } from './samples.js';
+import { ENGINE_OPTIONS, makePredictor, type Predictor } from './predictor.js';
+import { type LabelledSamples, type PredictInputs, readSamples } from './samples.js';
 import {
   checkModelFields,
   FORMAT_VERSION,
@@ -36,6 +36,7 @@ import type { FitOptions } from './training/plan.js';
 import type { Training } from './training/state.js';
 import { type BatchStream, isBatchStream } from './training/stream.js';
 import { averagesOf } from './updates.js';
+import { digestOfWeights } from './weights-digest.js';
 
 export interface SequentialOptions extends EngineOptions {
   /** The shape of one sample, row-major, channels last: [28, 28, 1], or [784]. */
@@ -99,10 +100,6 @@ const COMPILE_OPTIONS: OptionNames<CompileOptions> = {
   backend: true,
   threads: true,
 };
-const LOAD_OPTIONS: OptionNames<EngineOptions> = { backend: true, threads: true };
-
-/** With a signal, prediction looks at it between portions of this many samples. */
-const PREDICTION_PORTION = 4096;
 
 interface Parts {
   stack: Stack;
@@ -287,7 +284,7 @@ export class Sequential {
       const order = indices(0, samples.count);
       const request = { data: bound, samples, order, batchSize, signal };
       const means = await evaluateWithMetrics(this.#engine, loss, metrics, request);
-      if (!means) throw aborted('Evaluation', signal);
+      if (!means) throw abortedError('Evaluation', signal);
       return { ...means, count: samples.count };
     } finally {
       bound.dispose();
@@ -314,7 +311,7 @@ export class Sequential {
     this.#checkNotFitting('calibrate');
     const context = { engine: this.#engine, stack: this.#stack, loss: this.#training?.loss ?? null };
     const calibration = await calibrateModel(context, data, signal);
-    if (!calibration) throw aborted('Calibration', signal);
+    if (!calibration) throw abortedError('Calibration', signal);
     return calibration;
   }
 
@@ -322,20 +319,8 @@ export class Sequential {
    * The model's outputs, [count, outputs] row-major: probabilities after softmax. Rejects with ERR_ARGUMENT or ERR_SHAPE
    * for wrong inputs, with ERR_ABORTED when `signal` comes first. May run during a fit, on the weights published last.
    */
-  async predict(inputs: PredictInputs, options?: { signal?: AbortSignal }): Promise<Float32Array> {
-    const signal = checkSignal(checkOptions(options, 'predict', { signal: true }).signal);
-    const values = readInputs(inputs, this.#stack);
-    if (!signal) return this.#engine.infer(values);
-    const { inputSize, outputSize } = this.#stack;
-    const count = values.length / inputSize;
-    const outputs = new Float32Array(count * outputSize);
-    for (let first = 0; first < count; first += PREDICTION_PORTION) {
-      if (signal.aborted) throw aborted('Prediction', signal);
-      const portion = values.subarray(first * inputSize, (first + PREDICTION_PORTION) * inputSize);
-      outputs.set(await this.#engine.infer(portion), first * outputSize);
-    }
-    if (signal.aborted) throw aborted('Prediction', signal);
-    return outputs;
+  async predict(inputs: PredictInputs, options?: PredictOptions): Promise<Float32Array> {
+    return predictSamples(this.#engine, this.#stack, inputs, options);
   }
 
   /**
@@ -343,14 +328,20 @@ export class Sequential {
    * `output` where given, of exactly [count, outputs], and returns it.
    */
   predictSync(inputs: PredictInputs, output?: Float32Array): Float32Array {
-    const values = readInputs(inputs, this.#stack);
-    const size = (values.length / this.#stack.inputSize) * this.#stack.outputSize;
-    if (output !== undefined && (!(output instanceof Float32Array) || output.length !== size)) {
-      throw expected(`a Float32Array of ${size} elements`, 'output', output, '', 'ERR_SHAPE');
-    }
-    const target = output ?? new Float32Array(size);
-    this.#engine.inferSync(values, target);
-    return target;
+    return predictSamplesSync(this.#engine, this.#stack, inputs, output);
+  }
+
+  /**
+   * An immutable copy that predicts, with the weights as predictions see them now: those published last, also during a
+   * fit. It can be swapped into service while this model trains on, and its `shared` be sent to other threads. It runs
+   * where this model does, unless `options` say otherwise. Throws ERR_ARGUMENT, or ERR_STATE once disposed of.
+   */
+  snapshot(options?: EngineOptions): Predictor {
+    const own = checkEngineOptions(checkOptions(options, 'snapshot', ENGINE_OPTIONS));
+    const weights = this.#engine.readPublished(this.#stack.parameters.map(({ name }) => name));
+    const { backend, threads } = this.#engine.choice;
+    const choice = { backend: own.backend ?? backend, threads: own.threads ?? threads };
+    return makePredictor({ config: this.toConfig(), metadata: this.metadata }, this.#stack, weights, choice);
   }
 
   /** A table of layers: output shapes, parameters, and multiplications with weights (and additions) for one sample. */
@@ -405,12 +396,7 @@ export class Sequential {
 
   /** SHA-256, in hexadecimal, of the parameters' little-endian float32 bytes in the order and layout of `getWeights`. */
   weightsSha256(): string {
-    const hash = createHash('sha256');
-    for (const values of this.getWeights()) {
-      const bytes = Buffer.from(values.buffer, values.byteOffset, values.byteLength);
-      hash.update(endianness() === 'LE' ? bytes : bytes.swap32());
-    }
-    return hash.digest('hex');
+    return digestOfWeights(this.getWeights());
   }
 
   /** The architecture as plain JSON, without weights. */
@@ -480,10 +466,6 @@ export class Sequential {
   }
 }
 
-function aborted(what: string, signal: AbortSignal | undefined): MnistTrainError {
-  return new MnistTrainError('ERR_ABORTED', `${what} was aborted.`, { cause: signal?.reason });
-}
-
 function checkPath(path: unknown): void {
   if (typeof path !== 'string' || path === '') throw expected('a file name', 'path', path);
 }
@@ -508,7 +490,7 @@ export function sequential(layers: readonly Layer[], options: SequentialOptions)
  */
 export async function loadModel(path: string, options?: EngineOptions): Promise<Sequential> {
   checkPath(path);
-  const engineOptions = checkEngineOptions(checkOptions(options, 'loadModel', LOAD_OPTIONS));
+  const engineOptions = checkEngineOptions(checkOptions(options, 'loadModel', ENGINE_OPTIONS));
   const { config, stack, weights, metadata } = await readModel(path);
   const { name, seed, classNames } = config;
   return new Sequential({ stack, weights, name, seed, classNames, metadata, engineOptions });

@@ -40,6 +40,11 @@ export class Memory {
     return viewOf(buffer, this.#regions[buffer.region]);
   }
 
+  /** A parameter as it was published last. */
+  published(name: BufferName): Float32Array {
+    return viewOf(this.layout.buffers.get(name)!, this.#published.buffer) as Float32Array;
+  }
+
   /** How the kernels of a section find their buffers. */
   context(section: SectionName): KernelContext {
     const find = (name: BufferName): { buffer: PlannedBuffer; memory: ArrayBufferLike } => {

@@ -3,7 +3,7 @@ import { expected, MnistTrainError } from '../../errors.js';
 import type { BufferName } from '../../program/ops.js';
 import { METRICS_PER_STEP, type Program, type Section, type SectionName } from '../../program/program.js';
 import type { BoundData, RunOptions, RunProgress, RunResult, Session, StepPlan } from '../backend.js';
-import { checkInference, checkOutputs, checkRunArguments } from '../checks.js';
+import { checkInference, checkOutputs, checkParameter, checkRunArguments } from '../checks.js';
 import { JsBoundData } from './bound-data.js';
 import { copyFloats, readPixels } from './kernels/gather.js';
 import type { FloatMatrix, Kernel, Step, StepData } from './kernels/kernel.js';
@@ -70,6 +70,12 @@ export class JsSession implements Session {
   read(buffer: BufferName): Float32Array {
     this.#refuseWhileRunning('read a buffer');
     return new Float32Array(this.#open().outside(buffer));
+  }
+
+  readPublished(parameters: readonly BufferName[]): Float32Array[] {
+    const memory = this.#open();
+    for (const name of parameters) checkParameter(memory.layout, name);
+    return parameters.map((name) => memory.published(name).slice());
   }
 
   write(buffer: BufferName, values: Float32Array): void {

@@ -8,6 +8,8 @@ export interface NativeData {
 /** A program opened natively. Buffers go by their index in the program. */
 export interface NativeSession {
   read(buffer: number): Float32Array;
+  /** Values of parameters as published last, one behind the other; also during a run. */
+  readPublished(buffers: Uint32Array): Float32Array;
   write(buffer: number, values: Float32Array): void;
   /** Begins a run of section 0 (train) or 1 (evaluate) and returns its number of steps. */
   begin(

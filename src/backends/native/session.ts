@@ -3,7 +3,7 @@ import type { BufferName } from '../../program/ops.js';
 import { type MemoryPlan, type PlannedBuffer, planMemory } from '../../program/plan.js';
 import { METRICS_PER_STEP, type Program, type SectionName } from '../../program/program.js';
 import type { BoundData, Isa, RunOptions, RunProgress, RunResult, Session, StepPlan } from '../backend.js';
-import { checkInference, checkOutputs, checkRunArguments } from '../checks.js';
+import { checkInference, checkOutputs, checkParameter, checkRunArguments } from '../checks.js';
 import type { NativeAddon, NativeSession } from './addon.js';
 import { NativeBoundData } from './bound-data.js';
 import { encodeProgram, SECTION_NAMES } from './encode.js';
@@ -52,6 +52,19 @@ class OpenNativeSession implements Session {
     this.#refuseWhileRunning('read a buffer');
     const native = this.#open();
     return native.read(this.#persistent(buffer).index);
+  }
+
+  readPublished(parameters: readonly BufferName[]): Float32Array[] {
+    const native = this.#open();
+    const buffers = parameters.map((name) => checkParameter(this.#layout, name));
+    // One crossing, so that all are of the same moment.
+    const values = native.readPublished(Uint32Array.from(buffers, ({ index }) => index));
+    let end = 0;
+    return buffers.map(({ rows, columns }) => {
+      const start = end;
+      end += rows * columns;
+      return values.slice(start, end);
+    });
   }
 
   write(buffer: BufferName, values: Float32Array): void {
