@@ -54,7 +54,8 @@ class Engine {
   bool accessible(const Buffer& buffer) const;
   void read(const Buffer& buffer, float* values) const;
   void write(const Buffer& buffer, const float* values);
-  // The values of parameters as they were published last, one buffer behind the other; also while a run is being advanced.
+  // The values of parameters as they were published last, one buffer behind the other; also while a run is being
+  // advanced.
   void read_published(const std::vector<const Buffer*>& buffers, float* values);
   // Makes the current parameters those that evaluation and inference read. False when there is not enough memory.
   bool publish();
