@@ -4,6 +4,9 @@ import { type MemoryPlan, type PlannedBuffer, planMemory, REGIONS, type Region }
 import { type Program, type SectionName, sizeOf } from '../../program/program.js';
 import type { FloatMatrix, IntegerMatrix, KernelContext } from './kernels/kernel.js';
 
+/** The regions that a step changes and the next one reads. */
+const STATE = ['parameters', 'slots'] as const satisfies readonly Region[];
+
 /**
  * The memory of one session: an ArrayBuffer per region, and a second copy of the parameters. Training changes the first
  * copy; evaluation and inference read the second, which `publish` brings up to date.
@@ -14,6 +17,7 @@ export class Memory {
   readonly #regions: Readonly<Record<Region, ArrayBuffer>>;
   readonly #parameters: Uint8Array;
   readonly #published: Uint8Array;
+  #kept: Uint8Array[] | null = null;
 
   constructor(program: Program) {
     this.layout = planMemory(program);
@@ -38,6 +42,21 @@ export class Memory {
       throw expected('a parameter, a slot or a buffer of the train section', 'buffer', name, buffer ? hint : '');
     }
     return viewOf(buffer, this.#regions[buffer.region]);
+  }
+
+  /** Keeps a copy of what steps change, parameters and slots, for `restore`. */
+  keep(): void {
+    this.#kept ??= STATE.map((region) => new Uint8Array(this.#regions[region].byteLength));
+    STATE.forEach((region, index) => {
+      this.#kept![index].set(new Uint8Array(this.#regions[region]));
+    });
+  }
+
+  /** Brings back what `keep` copied. */
+  restore(): void {
+    STATE.forEach((region, index) => {
+      new Uint8Array(this.#regions[region]).set(this.#kept![index]);
+    });
   }
 
   /** A parameter as it was published last. */

@@ -10,8 +10,8 @@ import type { FloatMatrix, Kernel, Step, StepData } from './kernels/kernel.js';
 import { prepareKernel } from './kernels/table.js';
 import { Memory } from './memory.js';
 
-/** Work between two turns of the event loop. */
-const CHUNK_MILLISECONDS = 12;
+/** Work between two turns of the event loop, but for one op that takes longer. */
+const CHUNK_MILLISECONDS = 4;
 /** Between two reports of progress. */
 const PROGRESS_MILLISECONDS = 50;
 
@@ -31,8 +31,8 @@ interface CheckedRun {
   firstIndex: number;
   batchSize: number;
   steps: number;
-  /** Whether a loss that is not finite ends the run. */
-  endsWhenDiverged: boolean;
+  /** Whether it is the train section, which changes weights and ends with a loss that is not finite. */
+  trains: boolean;
 }
 
 interface PreparedInference {
@@ -42,8 +42,9 @@ interface PreparedInference {
 }
 
 /**
- * A program on the calling thread. Steps run to their end between two turns of the event loop. Parameters are published
- * whenever progress is reported, so that inference beside a run answers with the weights of the last report.
+ * A program on the calling thread. Turns of the event loop come between steps and, where a step is long, between its ops:
+ * a signal then ends it, and what it changed is undone. Parameters are published whenever progress is reported, so that
+ * inference beside a run answers with the weights of the last report.
  */
 export class JsSession implements Session {
   readonly threads = 1;
@@ -52,6 +53,8 @@ export class JsSession implements Session {
   #sections: Partial<Record<SectionName, PreparedSection>> = {};
   #inference: PreparedInference | null = null;
   #running = false;
+  /** How long the last step took: long ones are ready to be undone. */
+  #stepMilliseconds = Number.POSITIVE_INFINITY;
 
   constructor(program: Program) {
     this.#program = program;
@@ -106,7 +109,7 @@ export class JsSession implements Session {
     try {
       const { batchSize, firstIndex = 0 } = plan;
       const copies = { data: data?.data ?? NO_DATA, order: copied, scalars: plan.scalars.slice() };
-      const run = { ...copies, firstIndex, batchSize, steps, endsWhenDiverged: section === 'train' };
+      const run = { ...copies, firstIndex, batchSize, steps, trains: section === 'train' };
       return await this.#runSteps(this.#sections[section]!, run, options);
     } finally {
       this.#running = false;
@@ -117,7 +120,7 @@ export class JsSession implements Session {
 
   async #runSteps(
     { kernels, step }: PreparedSection,
-    { data, order, scalars, firstIndex, batchSize, steps, endsWhenDiverged }: CheckedRun,
+    { data, order, scalars, firstIndex, batchSize, steps, trains }: CheckedRun,
     { signal, onProgress }: RunOptions,
   ): Promise<RunResult> {
     const scalarsPerStep = this.#program.scalars.length;
@@ -129,27 +132,30 @@ export class JsSession implements Session {
     // A run never starts in the caller's turn, so that "in flight" does not depend on how short it is.
     await nextTurn();
     const stopped = () => signal?.aborted === true || this.#memory === null;
-    while (progress.steps < steps && !stopped()) {
-      const deadline = performance.now() + CHUNK_MILLISECONDS;
-      do {
-        step.start = progress.samples;
-        step.rows = Math.min(batchSize, order.length - progress.samples);
-        step.scalarOffset = progress.steps * scalarsPerStep;
-        step.metricOffset = progress.steps * METRICS_PER_STEP;
-        runKernels(kernels, step);
-        progress.lossSum += metrics[step.metricOffset];
-        progress.correct += metrics[step.metricOffset + 1];
-        progress.samples += step.rows;
-        progress.steps++;
-        diverged = endsWhenDiverged && !Number.isFinite(metrics[step.metricOffset]);
-      } while (!diverged && progress.steps < steps && performance.now() < deadline);
-      if (diverged || progress.steps === steps) break;
+    let deadline = performance.now() + CHUNK_MILLISECONDS;
+    const turn = async () => {
+      await nextTurn();
+      deadline = performance.now() + CHUNK_MILLISECONDS;
+      return !stopped();
+    };
+    while (progress.steps < steps && !diverged && !stopped()) {
+      step.start = progress.samples;
+      step.rows = Math.min(batchSize, order.length - progress.samples);
+      step.scalarOffset = progress.steps * scalarsPerStep;
+      step.metricOffset = progress.steps * METRICS_PER_STEP;
+      if (!(await this.#runStep(kernels, step, trains, () => (performance.now() < deadline ? true : turn())))) break;
+      progress.lossSum += metrics[step.metricOffset];
+      progress.correct += metrics[step.metricOffset + 1];
+      progress.samples += step.rows;
+      progress.steps++;
+      diverged = trains && !Number.isFinite(metrics[step.metricOffset]);
+      if (diverged || progress.steps === steps || performance.now() < deadline) continue;
       if (performance.now() - reported >= PROGRESS_MILLISECONDS) {
         reported = performance.now();
         this.#memory?.publish();
         onProgress?.({ ...progress });
       }
-      await nextTurn();
+      await turn();
     }
     this.#memory?.publish();
     onProgress?.({ ...progress });
@@ -159,6 +165,34 @@ export class JsSession implements Session {
       aborted: diverged || progress.steps < steps,
       diverged,
     };
+  }
+
+  /**
+   * One step; false when it was ended early, with parameters and slots as before it: `changes` says whether its section
+   * changes them. `goOn` is asked between its ops, and promises an answer when it takes a turn of the event loop.
+   */
+  async #runStep(
+    kernels: readonly Kernel[],
+    step: Step,
+    changes: boolean,
+    goOn: () => boolean | Promise<boolean>,
+  ): Promise<boolean> {
+    const memory = this.#open();
+    const long = this.#stepMilliseconds > CHUNK_MILLISECONDS / 2;
+    if (long && changes) memory.keep();
+    let milliseconds = 0;
+    for (let i = 0; i < kernels.length; i++) {
+      const start = performance.now();
+      kernels[i](step);
+      milliseconds += performance.now() - start;
+      if (!long || i + 1 === kernels.length) continue;
+      const answer = goOn();
+      if (answer === true || (await answer)) continue;
+      if (changes) memory.restore();
+      return false;
+    }
+    this.#stepMilliseconds = milliseconds;
+    return true;
   }
 
   /** Samples of one call may see different weights when a run publishes between two chunks; a sample never does. */
@@ -197,7 +231,7 @@ export class JsSession implements Session {
     if (inputs instanceof Uint8Array) readPixels(inputs, from, count, input.values, 0);
     else copyFloats(inputs, from, count, input.values, 0);
     prepared.step.rows = rows;
-    runKernels(prepared.kernels, prepared.step);
+    for (const kernel of prepared.kernels) kernel(prepared.step);
     copyFloats(output.values, 0, rows * output.columns, outputs, start * output.columns);
   }
 
@@ -233,8 +267,4 @@ function prepareSection(name: SectionName, section: Section, memory: Memory): Pr
     metricOffset: 0,
   };
   return { step, kernels: section.ops.map((op) => prepareKernel(op, context)) };
-}
-
-function runKernels(kernels: readonly Kernel[], step: Step): void {
-  for (let i = 0; i < kernels.length; i++) kernels[i](step);
 }
