@@ -17,15 +17,16 @@ export class Run {
   output: Output | null = null;
   interruption: Interruption | null = null;
 
-  /** Wraps a command's work as an action of commander. */
+  /** Wraps a command's work as an action of commander; see `Interruption` for `graceful`. */
   action<Options extends CommonOptions>(
     work: (context: Context, options: Options, operands: string[]) => Promise<void>,
+    graceful?: string,
   ): (...received: unknown[]) => Promise<void> {
     return async (...received) => {
       const command = received.at(-1) as Command;
       const options = command.opts() as Options;
       this.output = new Output({ json: options.json === true });
-      this.interruption = new Interruption(this.output);
+      this.interruption = new Interruption(this.output, graceful);
       const given = new Set(Object.keys(options).filter((name) => command.getOptionValueSource(name) === 'cli'));
       await work({ output: this.output, signal: this.interruption.signal, given }, options, command.args);
     };

@@ -255,6 +255,36 @@ interface MemoryEvent {
  * The events that `--json` writes to stdout, one JSON object a line. Fields may be added; those here keep their name and
  * meaning. Accuracies are fractions, times are seconds, a number that is not finite is null.
  */
+/** `serve`, when it answers requests. */
+interface ListeningEvent extends Engine {
+  event: 'listening';
+  url: string;
+  model: string;
+  /** SHA-256 of the parameters. */
+  weightsSha256: string;
+}
+
+/** `serve`, when the model file changed and the new model is in service. */
+interface ReloadedEvent {
+  event: 'reloaded';
+  /** 1 for the first model, one more with every reload. */
+  version: number;
+  weightsSha256: string;
+}
+
+/** `serve`, when the model file changed and cannot be used: the model before stays in service. */
+interface ReloadFailedEvent {
+  event: 'reloadFailed';
+  reason: string;
+}
+
+/** `serve`, at its end after a signal. */
+interface StoppedEvent {
+  event: 'stopped';
+  /** False when requests were still being answered at the end of `--drain-timeout`. */
+  drained: boolean;
+}
+
 export type CliEvent =
   | StartEvent
   | EpochEvent
@@ -269,6 +299,10 @@ export type CliEvent =
   | RecipeEvent
   | TrialEvent
   | SweepEvent
+  | ListeningEvent
+  | ReloadedEvent
+  | ReloadFailedEvent
+  | StoppedEvent
   | InfoEvent
   | OperationEvent
   | MemoryEvent;

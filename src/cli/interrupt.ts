@@ -12,12 +12,13 @@ export class Interruption {
   readonly #controller = new AbortController();
   #status = 0;
 
-  constructor(output: Output) {
+  /** `graceful` of programs that a signal is the usual end of: what is said then, and the status stays 0. */
+  constructor(output: Output, graceful?: string) {
     for (const name of Object.keys(STATUS) as SignalName[]) {
       process.on(name, () => {
-        if (this.#status !== 0) endNow(name, output);
-        this.#status = STATUS[name];
-        output.note('Stopping after the step in flight. Interrupt again to stop at once.');
+        if (this.#controller.signal.aborted) endNow(name, output);
+        if (graceful === undefined) this.#status = STATUS[name];
+        output.note(graceful ?? 'Stopping after the step in flight. Interrupt again to stop at once.');
         this.#controller.abort();
       });
     }

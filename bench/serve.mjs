@@ -1,0 +1,83 @@
+// Requests a second that `mnist-train serve` answers for single raw images, the server on one core and the load on
+// another: node bench/serve.mjs [MODEL] [--seconds 10] [--connections 50] [--rounds 3]
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import autocannon from 'autocannon';
+import { dense, loadDataset, sequential } from '../dist/index.js';
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    seconds: { type: 'string', default: '10' },
+    connections: { type: 'string', default: '50' },
+    rounds: { type: 'string', default: '3' },
+  },
+});
+
+/** The first core is the server's, the second is for this process. Without taskset they share what there is. */
+const pinned = process.platform === 'linux' && availableParallelism() > 1;
+
+const folder = mkdtempSync(join(tmpdir(), 'mnist-train-bench-'));
+try {
+  const { test } = await loadDataset('mnist');
+  const [file = await untrainedModel()] = positionals;
+  const server = serve(file);
+  try {
+    const url = await server.listening;
+    if (pinned) await once(spawn('taskset', ['-a', '-p', '2', String(process.pid)]), 'close');
+    for (let round = 1; round <= Number(values.rounds); round++) await measure(round, url, test.inputs);
+  } finally {
+    server.child.kill('SIGTERM');
+    await once(server.child, 'close');
+  }
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
+
+/** 784-128-10: what weights it has does not matter to its speed. */
+async function untrainedModel() {
+  const path = join(folder, 'model.safetensors');
+  const layers = [dense({ units: 128, activation: 'relu' }), dense({ units: 10, activation: 'softmax' })];
+  await sequential(layers, { inputShape: [28, 28, 1], seed: 1 }).save(path);
+  return path;
+}
+
+function serve(file) {
+  const bin = fileURLToPath(new URL('../bin/mnist-train.js', import.meta.url));
+  const words = [process.execPath, bin, 'serve', file, '--port', '0', '--threads', '1', '--json'];
+  const [command, ...rest] = pinned ? ['taskset', '1', ...words] : words;
+  const child = spawn(command, rest, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const listening = once(createInterface(child.stdout), 'line').then(([line]) => JSON.parse(line).url);
+  return { child, listening };
+}
+
+async function measure(round, url, images) {
+  const bodies = Array.from({ length: 100 }, (_, index) =>
+    Buffer.from(images.subarray(index * 784, index * 784 + 784)),
+  );
+  const result = await autocannon({
+    url: `${url}/predict`,
+    connections: Number(values.connections),
+    duration: Number(values.seconds),
+    requests: bodies.map((body) => ({ method: 'POST', headers: { 'content-type': 'application/octet-stream' }, body })),
+  });
+  const { requests, latency, non2xx, errors } = result;
+  console.log(
+    JSON.stringify({
+      round,
+      requestsPerSecond: Math.round(requests.average),
+      p50: latency.p50,
+      p99: latency.p99,
+      max: latency.max,
+      non2xx,
+      errors,
+      connections: Number(values.connections),
+    }),
+  );
+}

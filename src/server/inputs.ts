@@ -1,0 +1,141 @@
+import { importImage } from '../data/image.js';
+import { describeValue, MnistTrainError } from '../errors.js';
+import type { Predictor } from '../index.js';
+import { HttpError } from './http-error.js';
+import { sizeOf } from './service.js';
+
+/** What the body of a request asks a prediction for. */
+export interface RequestedSamples {
+  /** Bytes are pixels, read as value / 255; floats are taken as they are. */
+  values: Uint8Array | Float32Array;
+  count: number;
+  /** Whether one answer is wanted, not a list of them. */
+  single: boolean;
+}
+
+interface Wanted {
+  /** Numbers in a sample. */
+  size: number;
+  shape: readonly number[];
+  /** The most samples in a request. */
+  batchLimit: number;
+}
+
+export const wantedBy = ({ inputShape }: Predictor, batchLimit: number): Wanted => ({
+  size: sizeOf(inputShape),
+  shape: inputShape,
+  batchLimit,
+});
+
+const refuse = (message: string): HttpError => new HttpError(400, message);
+
+/** Bytes of one sample, or of several one behind the other. Throws a 400. */
+export function readBytes(body: Uint8Array, { size, shape, batchLimit }: Wanted): RequestedSamples {
+  const count = body.length / size;
+  if (count === 0 || !Number.isInteger(count)) {
+    throw refuse(
+      `Expected ${size} bytes, or a multiple, for samples of [${shape.join(', ')}], received ${body.length} bytes.`,
+    );
+  }
+  checkCount(count, batchLimit);
+  return { values: body, count, single: count === 1 };
+}
+
+/** A PNG of any size, converted as MNIST was made. Throws a 400. */
+export function readPng(body: Uint8Array, { shape }: Wanted): RequestedSamples {
+  return { values: pixelsOf(body, 'the PNG', shape), count: 1, single: true };
+}
+
+/** The width and height of the grey images that a model takes; null where it takes something else. */
+export function imageSizeOf(shape: readonly number[]): { width: number; height: number } | null {
+  const side = Math.sqrt(shape[0]);
+  const [height, width, channels = 1] = shape.length === 1 ? [side, side] : shape;
+  return shape.length <= 3 && Number.isInteger(height) && channels === 1 ? { width, height } : null;
+}
+
+function pixelsOf(png: Uint8Array, name: string, shape: readonly number[]): Uint8Array {
+  const size = imageSizeOf(shape);
+  if (!size)
+    throw refuse(`Expected numbers, since the model takes samples of [${shape.join(', ')}], received ${name}.`);
+  try {
+    return importImage(png, name, size).pixels;
+  } catch (error) {
+    if (error instanceof MnistTrainError) throw refuse(error.message);
+    throw error;
+  }
+}
+
+const KINDS = {
+  image: 'one image of numbers from 0 to 255',
+  images: 'a list of them',
+  input: 'one sample of numbers, taken as they are',
+  inputs: 'a list of them',
+  png: 'one PNG in base64',
+  pngs: 'a list of them',
+} as const;
+type Kind = keyof typeof KINDS;
+const LIST = Object.keys(KINDS).join(', ');
+
+/** An object with one of the members of `KINDS`. Throws a 400. */
+export function readJson(body: unknown, wanted: Wanted): RequestedSamples {
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) {
+    throw refuse(`Expected an object with one of ${LIST}, received ${describeValue(body)}.`);
+  }
+  const members = Object.keys(body);
+  const [kind] = members as Kind[];
+  if (members.length !== 1 || !Object.hasOwn(KINDS, kind)) {
+    throw refuse(`Expected one of ${LIST} in the object, received ${describeValue(members)}.`);
+  }
+  const value = (body as Record<string, unknown>)[kind];
+  const single = kind === 'image' || kind === 'input' || kind === 'png';
+  const samples = single ? [value] : value;
+  if (!Array.isArray(samples) || samples.length === 0) {
+    throw refuse(`Expected a list of one or more for ${kind}, received ${describeValue(value)}.`);
+  }
+  checkCount(samples.length, wanted.batchLimit);
+  const values = new (kind.startsWith('input') ? Float32Array : Uint8Array)(samples.length * wanted.size);
+  samples.forEach((sample, index) => {
+    const name = single ? kind : `${kind}[${index}]`;
+    const place = index * wanted.size;
+    if (kind.startsWith('png')) values.set(decodePng(sample, name, wanted), place);
+    else copyNumbers(sample, name, wanted, values, place);
+  });
+  return { values, count: samples.length, single };
+}
+
+function decodePng(text: unknown, name: string, { shape }: Wanted): Uint8Array {
+  if (typeof text !== 'string' || !/^[A-Za-z0-9+/]+={0,2}$/.test(text)) {
+    throw refuse(`Expected a PNG in base64 for ${name}, received ${describeValue(text)}.`);
+  }
+  return pixelsOf(Buffer.from(text, 'base64'), name, shape);
+}
+
+/** A sample's numbers, flat or nested: [[...], [...]]. */
+function copyNumbers(
+  sample: unknown,
+  name: string,
+  { size, shape }: Wanted,
+  target: Uint8Array | Float32Array,
+  place: number,
+): void {
+  const numbers: unknown[] = Array.isArray(sample) ? sample.flat(3) : [];
+  if (numbers.length !== size) {
+    const received = Array.isArray(sample) ? `${numbers.length} of them` : describeValue(sample);
+    throw refuse(`Expected ${size} numbers for ${name}, a sample of [${shape.join(', ')}], received ${received}.`);
+  }
+  const bytes = target instanceof Uint8Array;
+  numbers.forEach((number, index) => {
+    const sound =
+      typeof number === 'number' &&
+      (bytes ? Number.isInteger(number) && number >= 0 && number <= 255 : Number.isFinite(Math.fround(number)));
+    if (!sound) {
+      const what = bytes ? 'a whole number from 0 to 255' : 'a finite float32 number';
+      throw refuse(`Expected ${what} for ${name}[${index}], received ${describeValue(number)}.`);
+    }
+    target[place + index] = number;
+  });
+}
+
+function checkCount(count: number, batchLimit: number): void {
+  if (count > batchLimit) throw new HttpError(413, `Expected at most ${batchLimit} samples, received ${count}.`);
+}
