@@ -1,12 +1,19 @@
 import type { Predictor } from '../index.js';
+import { HttpError } from './http-error.js';
 
 /**
  * The JSON of a prediction, put together by hand: general serializers take longer than the prediction itself. Numbers are
  * written so that they read back as the same float32.
  */
 
-/** One sample's outputs: { class, label, probability, probabilities } after softmax, { outputs } otherwise. */
+/**
+ * One sample's outputs: { class, label, probability, probabilities } after softmax, { outputs } otherwise. Throws a 422
+ * for numbers that JSON cannot say.
+ */
 export function answerOf(outputs: Float32Array, { outputActivation, classNames }: Predictor): string {
+  if (!outputs.every(Number.isFinite)) {
+    throw new HttpError(422, 'The outputs for these numbers are not finite. Scale them as in training.');
+  }
   const list = `[${outputs.join(',')}]`;
   if (outputActivation !== 'softmax') return `{"outputs":${list}}`;
   let best = 0;

@@ -3,6 +3,7 @@ import fastify, {
   type FastifyBaseLogger,
   type FastifyError,
   type FastifyInstance,
+  type FastifyReply,
   type FastifyRequest,
   LogController,
 } from 'fastify';
@@ -47,6 +48,8 @@ export function createApp(options: AppOptions): App {
       connectionsCheckingInterval: Math.min(1000, requestTimeoutMilliseconds / 4),
     },
     clientErrorHandler: answerClientError,
+    frameworkErrors: answerError,
+    return503OnClosing: false,
   });
   // Only what predict.ts has a parser for, and JSON.
   server.removeContentTypeParser('text/plain');
@@ -68,15 +71,21 @@ export function createApp(options: AppOptions): App {
   return { server, metrics, log: server.log };
 }
 
-/** Answers with 503 beyond so many requests at a time. Returns how many there are. */
+/** Answers with 503 beyond so many requests at a time, and at the end. Returns how many there are. */
 function limitConcurrency(server: FastifyInstance, most: number): () => number {
   let inFlight = 0;
+  let closing = false;
+  server.addHook('preClose', (done) => {
+    closing = true;
+    done();
+  });
   server.addHook('onRequest', (_request, reply, done) => {
     inFlight++;
     // Comes however the answer ends, also when the client went away.
     reply.raw.once('close', () => {
       inFlight--;
     });
+    if (closing) return done(new HttpError(503, 'The server is ending.', { connection: 'close' }));
     if (inFlight <= most) return done();
     done(
       new HttpError(503, `${most} requests are being answered already. Try again in a second.`, { 'retry-after': '1' }),
@@ -110,13 +119,15 @@ function answerErrors(server: FastifyInstance): void {
     const list = [...allowed].join(', ');
     throw new HttpError(405, `Expected ${list} for ${path}, received ${request.method}.`, { allow: list });
   });
-  server.setErrorHandler((error: FastifyError | HttpError, request, reply) => {
-    const { status, message, headers } = describe(error, request);
-    if (status >= 500 && status !== 503) request.log.error(error);
-    // The rest of a body that is refused is not read.
-    if (status === 413 || status === 408) reply.header('connection', 'close');
-    reply.code(status).headers(headers).send(errorBody(status, message));
-  });
+  server.setErrorHandler(answerError);
+}
+
+function answerError(error: FastifyError | HttpError, request: FastifyRequest, reply: FastifyReply): void {
+  const { status, message, headers } = describe(error, request);
+  if (status >= 500 && status !== 503) request.log.error(error);
+  // The rest of a body that is refused is not read.
+  if (status === 413 || status === 408) reply.header('connection', 'close');
+  reply.code(status).headers(headers).send(errorBody(status, message));
 }
 
 interface Described {

@@ -1,0 +1,275 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { copyFileSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { encode } from 'fast-png';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { dense, sequential } from '../../src/index.js';
+import { runCli } from '../helpers/cli-run.js';
+
+/** `mnist-train serve` as a process of its own, with real connections. */
+
+const CLI = fileURLToPath(new URL('../../bin/mnist-train.js', import.meta.url));
+const cwd = mkdtempSync(join(tmpdir(), 'mnist-train-serve-'));
+const model = join(cwd, 'model.safetensors');
+const image = Buffer.from(Uint8Array.from({ length: 784 }, (_, i) => (i * 37) % 256));
+const running = new Set<ChildProcess>();
+
+const write = (path: string, seed: number) =>
+  sequential([dense({ units: 16, activation: 'relu' }), dense({ units: 10, activation: 'softmax' })], {
+    inputShape: [28, 28, 1],
+    seed,
+    backend: 'js',
+  }).save(path);
+
+beforeAll(() => write(model, 1));
+afterEach(() => {
+  for (const child of running) child.kill('SIGKILL');
+});
+afterAll(() => rmSync(cwd, { recursive: true, force: true }));
+
+async function serve(...options: string[]) {
+  const child = spawn(process.execPath, [CLI, 'serve', model, '--port', '0', '--json', ...options], { cwd });
+  running.add(child);
+  const output = { stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr'] as const) {
+    child[name].setEncoding('utf8').on('data', (text) => {
+      output[name] += text;
+    });
+  }
+  const events = () =>
+    output.stdout
+      .split('\n')
+      .filter(Boolean)
+      .map((line) => JSON.parse(line));
+  const event = async (name: string) => {
+    for (;;) {
+      const found = events().find((each) => each.event === name);
+      if (found) return found;
+      if (child.exitCode !== null) throw new Error(`The server ended: ${output.stderr}`);
+      await sleep(10);
+    }
+  };
+  const { url } = await event('listening');
+  const post = (body: Buffer<ArrayBuffer> | string, type = 'application/octet-stream') =>
+    fetch(`${url}/predict`, { method: 'POST', headers: { 'content-type': type }, body });
+  const end = async (signal: NodeJS.Signals = 'SIGTERM') => {
+    child.kill(signal);
+    if (child.exitCode === null && child.signalCode === null) await once(child, 'close');
+    running.delete(child);
+    return { status: child.exitCode, ...output, events: events() };
+  };
+  return { child, url, port: Number(new URL(url).port), post, event, events, end, output };
+}
+
+/** Sends raw bytes and resolves with all that comes back until the connection ends. */
+async function raw(port: number, ...pieces: (string | Buffer)[]): Promise<string> {
+  const socket: Socket = connect(port, '127.0.0.1');
+  let reply = '';
+  socket.setEncoding('latin1').on('data', (text) => {
+    reply += text;
+  });
+  socket.on('error', () => {});
+  for (const piece of pieces) socket.write(piece);
+  await once(socket, 'close');
+  return reply;
+}
+
+const statusOf = (reply: string) => Number(reply.split(' ')[1]);
+const head = (length: number | string, type = 'application/octet-stream') =>
+  `POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: ${type}\r\ncontent-length: ${length}\r\nconnection: close\r\n\r\n`;
+
+describe('serve', () => {
+  it('answers, and ends with status 0 when it is told to', async () => {
+    const server = await serve();
+    const reply = await server.post(image);
+    expect(reply.status).toBe(200);
+    expect(((await reply.json()) as { probabilities: number[] }).probabilities).toHaveLength(10);
+    const { status, events, stderr } = await server.end();
+    expect(status).toBe(0);
+    expect(events.map(({ event }) => event)).toEqual(['listening', 'stopped']);
+    expect(events.at(-1)).toEqual({ event: 'stopped', drained: true });
+    expect(stderr).toMatch(/Serving .* on http:\/\/127\.0\.0\.1:\d+\./);
+  });
+
+  it('finishes a request in flight before it ends, and takes no new ones', async () => {
+    const server = await serve();
+    const socket = connect(server.port, '127.0.0.1');
+    let reply = '';
+    socket.setEncoding('latin1').on('data', (text) => {
+      reply += text;
+    });
+    socket.write(head(784));
+    socket.write(image.subarray(0, 400));
+    await sleep(200);
+    const ended = server.end();
+    while (!server.output.stderr.includes('Stopping')) await sleep(10);
+    await sleep(100);
+    await expect(fetch(`${server.url}/healthz`)).rejects.toThrow();
+    socket.write(image.subarray(400));
+    await once(socket, 'close');
+    expect(statusOf(reply)).toBe(200);
+    expect(await ended).toMatchObject({ status: 0 });
+  });
+
+  it('gives up on a request that does not end within the drain timeout', async () => {
+    const server = await serve('--drain-timeout', '0.3', '--request-timeout', '60');
+    const reply = raw(server.port, head(784), image.subarray(0, 10));
+    await sleep(200);
+    const { status, events } = await server.end();
+    expect(status).toBe(0);
+    expect(events.at(-1)).toEqual({ event: 'stopped', drained: false });
+    await reply;
+  });
+
+  it('reads the model again when the file is replaced, written over or broken', async () => {
+    const server = await serve();
+    const digest = async () => (await server.post(image)).headers.get('x-model-digest');
+    const first = await digest();
+    await write(join(cwd, 'next.safetensors'), 2);
+    renameSync(join(cwd, 'next.safetensors'), model);
+    const { version, weightsSha256 } = await server.event('reloaded');
+    expect(version).toBe(2);
+    expect(await digest()).toBe(weightsSha256);
+    expect(weightsSha256).not.toBe(first);
+    writeFileSync(model, 'not a model');
+    expect((await server.event('reloadFailed')).reason).toMatch(/model\.safetensors/);
+    expect(await digest()).toBe(weightsSha256);
+    await write(join(cwd, 'again.safetensors'), 1);
+    copyFileSync(join(cwd, 'again.safetensors'), model);
+    while ((await digest()) !== first) await sleep(20);
+    const metrics = await (await fetch(`${server.url}/metrics`)).text();
+    expect(metrics).toMatch(/model_reloads_total\{result="failed"\} [1-9]/);
+    const { stderr } = await server.end();
+    expect(stderr).toMatch(/"level":40.*"reason":.*the model before stays/);
+  });
+
+  it('keeps the model with --no-reload', async () => {
+    const server = await serve('--no-reload');
+    await write(model, 3);
+    await sleep(400);
+    expect(server.events().map(({ event }) => event)).toEqual(['listening']);
+    await server.end();
+    await write(model, 1);
+  });
+
+  it('logs requests as JSON when asked to', async () => {
+    const server = await serve('--log-level', 'info');
+    await server.post(image);
+    const { stderr } = await server.end();
+    expect(stderr).toMatch(/"res":\{"statusCode":200\}/);
+  });
+});
+
+describe('malformed requests', () => {
+  const png = Buffer.from(encode({ width: 28, height: 28, data: new Uint8Array(image), channels: 1 }));
+  const huge = Buffer.alloc(3 * 2 ** 20);
+  type Kind = [name: string, statuses: number[], pieces: (index: number) => (string | Buffer)[]];
+  const body = (content: Buffer | string, type?: string) => [head(Buffer.byteLength(content), type), content];
+  const kinds: Kind[] = [
+    ['a truncated PNG', [400], (i) => body(png.subarray(0, 8 + (i % (png.length - 9))), 'image/png')],
+    [
+      'a PNG of flipped bits',
+      [400],
+      (i) => body(Buffer.from(png.map((b, at) => (at === 33 + i ? b ^ 0x55 : b))), 'image/png'),
+    ],
+    ['the wrong size', [400], (i) => body(Buffer.alloc(1 + (i % 783)))],
+    ['a huge body', [413], () => body(huge)],
+    ['a body that is said to be huge', [413], () => [head(1e12), 'x']],
+    ['a slow body', [408], () => [head(784), 'x']],
+    ['a slow head', [408], () => ['POST /predict HTTP/1.1\r\nhost: x\r\n']],
+    ['bad JSON', [400], (i) => body('{"image":[1,2,3'.slice(0, 1 + (i % 15)), 'application/json')],
+    [
+      'the wrong JSON',
+      [400],
+      (i) => body(JSON.stringify([null, 7, {}, { image: 'x' }, { images: [[1]] }][i % 5]), 'application/json'),
+    ],
+    ['another type', [415], () => body('a=b', 'application/x-www-form-urlencoded')],
+    ['no HTTP', [400], (i) => [`${'GARBAGE '.repeat(1 + i)}\r\n\r\n`]],
+    ['a bad length', [400], () => [head('many')]],
+    [
+      'a bad chunk',
+      [400],
+      () => [
+        'POST /predict HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\ncontent-type: application/json\r\n\r\nzz\r\n',
+      ],
+    ],
+    ['too long a head', [431], () => [`GET / HTTP/1.1\r\nhost: x\r\n${'a: b\r\n'.repeat(20_000)}\r\n`]],
+    ['another method', [405], () => ['DELETE /predict HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n']],
+    ['a bad path', [400], (i) => [`GET /${'x'.repeat(i)}%zz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`]],
+    [
+      'another path',
+      [404],
+      (i) => [`GET /${i % 2 ? 'x' : '..'}/y${i} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`],
+    ],
+  ];
+  const COUNT = 221;
+
+  it(`are answered with a 4xx that says why, ${COUNT} of them, while good ones go on`, async () => {
+    const server = await serve('--body-limit', String(2 ** 20), '--request-timeout', '1');
+    const wanted = await (await server.post(image)).text();
+    let done = false;
+    let good = 0;
+    const load = async () => {
+      while (!done) {
+        const reply = await server.post(image);
+        expect(reply.status).toBe(200);
+        expect(await reply.text()).toBe(wanted);
+        good++;
+      }
+    };
+    const loads = Promise.all(Array.from({ length: 4 }, load));
+    const replies = await Promise.all(
+      Array.from({ length: COUNT }, async (_, index) => {
+        const [name, statuses, pieces] = kinds[index % kinds.length];
+        return { name, statuses, reply: await raw(server.port, ...pieces(Math.floor(index / kinds.length))) };
+      }),
+    );
+    done = true;
+    await loads;
+    for (const { name, statuses, reply } of replies) {
+      expect(statuses, `${name}: ${reply.slice(0, 300)}`).toContain(statusOf(reply));
+      const { error } = JSON.parse(reply.slice(reply.indexOf('\r\n\r\n') + 4));
+      expect(error.message, name).toMatch(/\w{3,}/);
+    }
+    expect(good).toBeGreaterThan(100);
+    expect(await (await server.post(image)).text()).toBe(wanted);
+    expect(await server.end()).toMatchObject({ status: 0 });
+  });
+});
+
+describe('serve refuses', () => {
+  it('a model that is not there, in one line', async () => {
+    const { status, stderr } = await runCli(['serve', 'none.safetensors'], { cwd });
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/^mnist-train: .*none\.safetensors.*\n$/);
+  });
+
+  it('a port that is taken', async () => {
+    const other: Server = createServer().listen(0, '127.0.0.1');
+    await once(other, 'listening');
+    const { port } = other.address() as { port: number };
+    const { status, stderr } = await runCli(['serve', model, '--port', String(port)], { cwd });
+    other.close();
+    expect(status).toBe(1);
+    expect(stderr).toMatch(
+      new RegExp(`^mnist-train: Cannot listen on 127\\.0\\.0\\.1 port ${port}: something else listens there\\.`),
+    );
+  });
+
+  it.each([
+    [['--port', '70000'], /--port/],
+    [['--request-timeout', '0'], /--request-timeout/],
+    [['--log-level', 'loud'], /--log-level/],
+    [['--max-concurrent', 'many'], /--max-concurrent/],
+    [['--batch-limit', '0'], /--batch-limit/],
+  ])('%s', async (options, message) => {
+    const { status, stderr } = await runCli(['serve', model, ...options], { cwd });
+    expect(status).toBe(2);
+    expect(stderr).toMatch(message);
+  });
+});
