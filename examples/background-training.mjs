@@ -1,13 +1,13 @@
 // A server that trains in the background: requests are answered all the while, by the newest whole model.
 //
-//   node examples/background-training.mjs [PORT]
+//   node examples/background-training.mjs [PORT] [EPOCHS]
 //   curl --data-binary @image.bin -H 'content-type: application/octet-stream' localhost:8000/predict
 //
 // image.bin: 784 bytes, a 28 x 28 image, white on black.
 import fastify from 'fastify';
 import { adam, dense, loadDataset, sequential } from 'mnist-train';
 
-const EPOCHS = 5;
+const [port = '8000', epochs = '5'] = process.argv.slice(2);
 
 const { train } = await loadDataset('mnist');
 const model = sequential([dense({ units: 128, activation: 'relu' }), dense({ units: 10, activation: 'softmax' })], {
@@ -30,7 +30,7 @@ const stop = new AbortController();
 const status = { state: 'training', epoch: 0, accuracy: null };
 const training = model
   .fit(train, {
-    epochs: EPOCHS,
+    epochs: Number(epochs),
     batchSize: 128,
     signal: stop.signal,
     onEpochEnd: ({ epoch, accuracy }) => {
@@ -62,4 +62,4 @@ for (const name of ['SIGTERM', 'SIGINT']) {
     await training;
   });
 }
-console.log(`listening on ${await app.listen({ port: Number(process.argv[2] ?? 8000) })}`);
+console.log(`listening on ${await app.listen({ port: Number(port) })}`);

@@ -86,7 +86,8 @@ export {
 } from './model/sequential.js';
 export type { ModelConfig } from './model/serialization.js';
 export type { CheckpointOptions } from './model/training/checkpoint-options.js';
-export type { History, HistoryColumns } from './model/training/history.js';
+export type { TrainingEvent } from './model/training/events.js';
+export { type History, type HistoryColumns, TrainingAbortedError } from './model/training/history.js';
 export type { FitOptions, FitProgress } from './model/training/plan.js';
 export { type CheckpointInfo, readCheckpoint } from './model/training/read-checkpoint.js';
 export type { BatchStream } from './model/training/stream.js';

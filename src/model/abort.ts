@@ -1,5 +1,5 @@
 /**
- * A controller that also aborts when one of the signals does. `unlink` takes its listeners off again: a signal that lives
+ * A controller that also aborts when one of the signals does, with its reason. `unlink` takes its listeners off again: a signal that lives
  * as long as the program would otherwise collect one per run.
  */
 export function linkedController(...signals: (AbortSignal | undefined)[]): {
@@ -7,9 +7,9 @@ export function linkedController(...signals: (AbortSignal | undefined)[]): {
   unlink: () => void;
 } {
   const controller = new AbortController();
-  const abort = () => controller.abort();
+  const abort = (event: Event) => controller.abort((event.target as AbortSignal).reason);
   for (const signal of signals) {
-    if (signal?.aborted) abort();
+    if (signal?.aborted) controller.abort(signal.reason);
     else signal?.addEventListener('abort', abort, { once: true });
   }
   return {

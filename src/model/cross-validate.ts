@@ -77,12 +77,12 @@ async function measureFold(
   if (!(model instanceof Sequential)) throw expected('a compiled model', 'the result of build', model);
   try {
     const history = await model.fit(fold.train, { ...options, signal });
-    if (signal?.aborted) {
-      const message = `Cross-validation was aborted in fold ${fold.fold} of ${fold.folds}.`;
-      throw new MnistTrainError('ERR_ABORTED', message, { cause: signal.reason });
-    }
     const evaluation = await model.evaluate(fold.validation, { signal });
     return { fold: fold.fold, folds: fold.folds, evaluation, history };
+  } catch (error) {
+    if (!signal?.aborted) throw error;
+    const message = `Cross-validation was aborted in fold ${fold.fold} of ${fold.folds}.`;
+    throw new MnistTrainError('ERR_ABORTED', message, { cause: signal.reason });
   } finally {
     model.dispose();
   }

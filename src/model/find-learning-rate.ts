@@ -5,6 +5,7 @@ import { exponentialDecay } from '../schedules/exponential-decay.js';
 import type { ScheduleFunction } from '../schedules/schedule.js';
 import type { LabelledSamples } from './samples.js';
 import type { Sequential } from './sequential.js';
+import { TrainingAbortedError } from './training/history.js';
 
 export interface FindLearningRateOptions {
   /** The rate of the first step, at least 1e-30; default 1e-6. */
@@ -147,12 +148,12 @@ async function trainSteps(
   try {
     // An epoch is a step or more.
     const fit = { epochs: steps, batchSize, signal, callbacks: [callback], onWarning: () => {} };
-    const history = await copy.fit(data, fit);
-    if (history.stopped === 'aborted') {
-      throw new MnistTrainError('ERR_ABORTED', 'The search was aborted.', { cause: signal?.reason });
-    }
+    await copy.fit(data, fit);
     return !stopped;
   } catch (error) {
+    if (error instanceof TrainingAbortedError) {
+      throw new MnistTrainError('ERR_ABORTED', 'The search was aborted.', { cause: signal?.reason });
+    }
     if (error instanceof MnistTrainError && error.code === 'ERR_NON_FINITE') return false;
     throw error;
   } finally {

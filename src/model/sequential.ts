@@ -30,8 +30,9 @@ import {
 } from './serialization.js';
 import { buildStack, initialWeights, type Stack } from './stack.js';
 import { summarize } from './summary.js';
+import { type TrainingEvent, trainingEvents } from './training/events.js';
 import { trainModel } from './training/fit.js';
-import type { History } from './training/history.js';
+import { type History, TrainingAbortedError } from './training/history.js';
 import type { FitOptions } from './training/plan.js';
 import type { Training } from './training/state.js';
 import { type BatchStream, isBatchStream } from './training/stream.js';
@@ -235,9 +236,10 @@ export class Sequential {
    * optimizer's state does: two epochs and then three give the bits of five. validationSplit takes the end of the data,
    * before shuffling.
    *
-   * When `signal` aborts, training ends after the step in flight and the promise resolves, with `stopped: 'aborted'`:
-   * what was learned up to then is there, and so is the history of the whole epochs. A signal that was aborted before is
-   * no exception: nothing is trained. An interrupted epoch is not taken up again; the next fit begins the one after it.
+   * When `signal` aborts, training ends within milliseconds, with the weights after the last whole step, and the promise
+   * rejects with a `TrainingAbortedError`, which has the history of the whole epochs; so it does when the signal was
+   * aborted before, and nothing is trained. An interrupted epoch is not taken up again; the next fit begins the one after
+   * it. A callback's `stopTraining` is the way to end a fit that shall count as a success.
    *
    * When a loss becomes NaN or infinite, training stops at once and rejects with ERR_NON_FINITE, naming epoch, step and the
    * layer where it began. The model then has the weights with which the loss was finite last.
@@ -262,10 +264,21 @@ export class Sequential {
       if (training.loss.targets === 'classes' && !isBatchStream(data)) {
         this.#classNames ??= data.classNames && [...data.classNames];
       }
+      if (history.stopped === 'aborted') throw new TrainingAbortedError(history, options?.signal?.reason);
       return history;
     } finally {
       this.#fitting = false;
     }
+  }
+
+  /**
+   * `fit` as a stream of events: `for await (const event of model.train(data, { epochs: 5 }))`. Training begins with the
+   * first step of the loop and does not wait for its reader: use `snapshot` where the weights are wanted. Leaving the loop
+   * ends training after its last whole step. What `fit` rejects with, the loop throws; with a signal that aborted, a
+   * `TrainingAbortedError`.
+   */
+  train(data: LabelledSamples | BatchStream, options?: FitOptions): AsyncGenerator<TrainingEvent, void, undefined> {
+    return trainingEvents((all) => this.fit(data, all), options);
   }
 
   /**
@@ -441,8 +454,8 @@ export class Sequential {
   }
 
   /**
-   * Frees memory and threads now instead of at garbage collection. A fit in flight ends as if aborted, an evaluation is
-   * rejected with ERR_ABORTED. Other methods that need weights throw ERR_STATE from then on. Idempotent.
+   * Frees memory and threads now instead of at garbage collection. A fit or an evaluation in flight is rejected with
+   * ERR_ABORTED. Other methods that need weights throw ERR_STATE from then on. Idempotent.
    */
   dispose(): void {
     this.#engine.dispose();

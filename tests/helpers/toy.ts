@@ -2,7 +2,15 @@ import type { Backend, Session } from '../../src/backends/backend.js';
 import { createJsBackend } from '../../src/backends/js/backend.js';
 import type { Dataset } from '../../src/data/dataset.js';
 import type { ErrorCode, MnistTrainError } from '../../src/errors.js';
-import { type CompileOptions, dense, type Layer, type Sequential, sequential } from '../../src/index.js';
+import {
+  type CompileOptions,
+  dense,
+  type History,
+  type Layer,
+  type Sequential,
+  sequential,
+  TrainingAbortedError,
+} from '../../src/index.js';
 import { RandomPurpose, RandomStream } from '../../src/random.js';
 
 /** The backend of these tests: they are about the model, which is the same on either. */
@@ -72,4 +80,14 @@ export function errorOf(work: () => unknown): unknown {
     return error;
   }
   throw new Error('Expected an error, and nothing was thrown.');
+}
+
+/** The history of a fit that ended, or that its signal or a disposal aborted. */
+export async function historyOf(fit: Promise<History>): Promise<History> {
+  try {
+    return await fit;
+  } catch (error) {
+    if (error instanceof TrainingAbortedError) return error.history;
+    throw error;
+  }
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type BatchResult, type Callback, type CallbackContext, dense, sequential, sgd } from '../../src/index.js';
 import { availableBackends, titleOf } from '../helpers/backends.js';
-import { backendWith, classifier, failure, separable } from '../helpers/toy.js';
+import { backendWith, classifier, failure, historyOf, separable } from '../helpers/toy.js';
 
 /** A callback that writes down every moment. */
 function recorder(name = ''): { moments: string[]; callback: Callback } {
@@ -149,7 +149,7 @@ describe('callbacks', () => {
     const controller = new AbortController();
     const abort: Callback = { onTrainBatchEnd: () => controller.abort() };
     const options = { batchSize: 2, signal: controller.signal, callbacks: [aborted.callback, abort] };
-    const { stopped } = await classifier().fit(separable(10), options);
+    const { stopped } = await historyOf(classifier().fit(separable(10), options));
     expect([stopped, aborted.moments.at(-1)]).toEqual(['aborted', 'trainEnd']);
 
     const failed = recorder();

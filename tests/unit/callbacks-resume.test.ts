@@ -14,7 +14,7 @@ import {
 import { availableBackends, titleOf } from '../helpers/backends.js';
 import { temporaryFolder } from '../helpers/small-dataset.js';
 import { runOf } from '../helpers/tfevents.js';
-import { classifier, separable } from '../helpers/toy.js';
+import { classifier, historyOf, separable } from '../helpers/toy.js';
 
 /** Best in epoch 3; early stopping ends the fit at epoch 6. */
 const LOSSES = [5, 4, 1, 3, 2, 3, 0, 0];
@@ -36,22 +36,24 @@ describe.each(
       },
     };
     try {
-      const history = await model.fit(separable(50), {
-        epochs: LOSSES.length,
-        batchSize: 10,
-        validationSplit: 0.2,
-        callbacks: [
-          steer,
-          csvLogger(join(root, 'log.csv')),
-          jsonLinesLogger(join(root, 'log.jsonl')),
-          modelCheckpoint({ path: join(root, 'models', '{epoch:1}'), keep: 2, saveLast: join(root, 'last') }),
-          tensorBoard({ logDirectory: join(root, 'logs'), updateFrequency: 'batch' }),
-          earlyStopping({ patience: 3, restoreBestWeights: true }),
-          interrupt,
-        ],
-        checkpoint: { directory: join(root, 'checkpoints'), everySteps: 3, resume: true },
-        ...options,
-      });
+      const history = await historyOf(
+        model.fit(separable(50), {
+          epochs: LOSSES.length,
+          batchSize: 10,
+          validationSplit: 0.2,
+          callbacks: [
+            steer,
+            csvLogger(join(root, 'log.csv')),
+            jsonLinesLogger(join(root, 'log.jsonl')),
+            modelCheckpoint({ path: join(root, 'models', '{epoch:1}'), keep: 2, saveLast: join(root, 'last') }),
+            tensorBoard({ logDirectory: join(root, 'logs'), updateFrequency: 'batch' }),
+            earlyStopping({ patience: 3, restoreBestWeights: true }),
+            interrupt,
+          ],
+          checkpoint: { directory: join(root, 'checkpoints'), everySteps: 3, resume: true },
+          ...options,
+        }),
+      );
       return { stopped: history.stopped, reason: history.stopReason, weights: model.weightsSha256() };
     } finally {
       model.dispose();

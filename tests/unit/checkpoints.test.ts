@@ -22,7 +22,7 @@ import {
   sgd,
 } from '../../src/index.js';
 import { availableBackends, titleOf } from '../helpers/backends.js';
-import { classifier, failure, separable } from '../helpers/toy.js';
+import { classifier, failure, historyOf, separable } from '../helpers/toy.js';
 
 let root: string;
 beforeAll(async () => {
@@ -45,12 +45,14 @@ async function fitFor(steps: number, model: Sequential, options: FitOptions, str
   };
   const { batchSize } = options;
   const source = stream ? batches(data, { batchSize }) : data;
-  return model.fit(source, {
-    ...options,
-    batchSize: stream ? undefined : batchSize,
-    signal: controller.signal,
-    callbacks: [...(options.callbacks ?? []), stopper],
-  });
+  return historyOf(
+    model.fit(source, {
+      ...options,
+      batchSize: stream ? undefined : batchSize,
+      signal: controller.signal,
+      callbacks: [...(options.callbacks ?? []), stopper],
+    }),
+  );
 }
 
 /** Runs to the end, ended after `steps` steps again and again and taken up by a new model each time. */
@@ -92,7 +94,7 @@ describe.each(availableBackends().map((backend) => [titleOf(backend), backend] a
     it.each([1, 2, 3, 4, 7, 14])('after every %i steps gives the bits of a whole run', async (steps) => {
       const build = () => convolutional(backend);
       const whole = build();
-      const wanted = await whole.fit(data, options);
+      const wanted = await historyOf(whole.fit(data, options));
       const { model, history, pieces } = await inPieces(steps, build, options);
       expect(pieces).toBeGreaterThan(1);
       expect(model.weightsSha256()).toBe(whole.weightsSha256());
@@ -104,7 +106,7 @@ describe.each(availableBackends().map((backend) => [titleOf(backend), backend] a
       const learningRate = () => reduceOnPlateau(0.05, { monitor: 'loss', factor: 0.5, patience: 0, threshold: 0.9 });
       const build = () => classifier({ backend, optimizer: sgd({ learningRate: learningRate() }) });
       const whole = build();
-      const wanted = await whole.fit(data, options);
+      const wanted = await historyOf(whole.fit(data, options));
       expect(new Set(wanted.history.learningRate).size).toBeGreaterThan(1);
       const { model, history } = await inPieces(4, build, options);
       expect(model.weightsSha256()).toBe(whole.weightsSha256());
@@ -114,7 +116,7 @@ describe.each(availableBackends().map((backend) => [titleOf(backend), backend] a
     it('of a stream as well', async () => {
       const build = () => classifier({ backend, optimizer: sgd({ learningRate: 0.1, momentum: 0.9 }) });
       const whole = build();
-      await whole.fit(batches(data, { batchSize: 8 }), { epochs: 3 });
+      await historyOf(whole.fit(batches(data, { batchSize: 8 }), { epochs: 3 }));
       const { model } = await inPieces(5, build, { batchSize: 8, epochs: 3 }, true);
       expect(model.weightsSha256()).toBe(whole.weightsSha256());
     });
@@ -124,7 +126,7 @@ describe.each(availableBackends().map((backend) => [titleOf(backend), backend] a
 describe('checkpoints', () => {
   const options = { batchSize: 10, epochs: 3 };
   const train = (model: Sequential, checkpoint: CheckpointOptions, more: FitOptions = {}) =>
-    model.fit(data, { ...options, ...more, checkpoint });
+    historyOf(model.fit(data, { ...options, ...more, checkpoint }));
 
   it('are written after every so many steps and at the end, and only the newest are kept', async () => {
     const directory = newFolder();
@@ -143,7 +145,7 @@ describe('checkpoints', () => {
 
   it('change nothing about the training', async () => {
     const plain = classifier();
-    const wanted = await plain.fit(data, options);
+    const wanted = await historyOf(plain.fit(data, options));
     for (const every of [{ everySteps: 1 }, { everySteps: 7 }, { everySeconds: 0 }]) {
       const model = classifier();
       const history = await train(model, { directory: newFolder(), ...every });
@@ -206,7 +208,7 @@ describe('checkpoints', () => {
     const model = classifier();
     await train(model, { directory: newFolder(), resume: true });
     const plain = classifier();
-    await plain.fit(data, options);
+    await historyOf(plain.fit(data, options));
     expect(model.weightsSha256()).toBe(plain.weightsSha256());
   });
 
@@ -214,11 +216,11 @@ describe('checkpoints', () => {
     const directory = newFolder();
     const build = async () => {
       const model = classifier();
-      await model.fit(data, options);
+      await historyOf(model.fit(data, options));
       return model;
     };
     const whole = await build();
-    const wanted = await whole.fit(data, options);
+    const wanted = await historyOf(whole.fit(data, options));
     await fitFor(7, await build(), { ...options, checkpoint: { directory } });
     const model = await build();
     const { epochs } = await fitFor(99, model, { ...options, checkpoint: { directory, resume: true } });
@@ -257,7 +259,7 @@ describe('damaged checkpoints', () => {
   };
   const whole = async () => {
     const model = classifier();
-    await model.fit(data, { batchSize: 10, epochs: 3 });
+    await historyOf(model.fit(data, { batchSize: 10, epochs: 3 }));
     return model.weightsSha256();
   };
 
@@ -364,7 +366,7 @@ describe('another run', () => {
   it('of other data is refused', async () => {
     const directory = newFolder();
     const train = (inputs: Uint8Array | Float32Array, resume: boolean) =>
-      classifier().fit({ ...data, inputs }, { ...options, checkpoint: { directory, resume } });
+      historyOf(classifier().fit({ ...data, inputs }, { ...options, checkpoint: { directory, resume } }));
     await train(data.inputs, false);
     const changed = data.inputs.slice();
     changed[7] ^= 1;
@@ -373,7 +375,7 @@ describe('another run', () => {
 
   it('in the same folder is refused when nobody asked to resume', async () => {
     const directory = newFolder();
-    await classifier().fit(data, { checkpoint: { directory } });
+    await historyOf(classifier().fit(data, { checkpoint: { directory } }));
     await expect(classifier().fit(data, { checkpoint: { directory } })).rejects.toEqual(
       failure('ERR_STATE', /folder without checkpoints.*resume: true/),
     );

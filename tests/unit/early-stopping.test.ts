@@ -12,7 +12,7 @@ import {
 } from '../../src/index.js';
 import { availableBackends, titleOf } from '../helpers/backends.js';
 import { epochsOf, PlayedFit } from '../helpers/callbacks.js';
-import { backendWith, classifier, errorOf, failure, separable } from '../helpers/toy.js';
+import { backendWith, classifier, errorOf, failure, historyOf, separable } from '../helpers/toy.js';
 
 /** How many epochs are run, and of which one the weights are at the end. */
 async function play(options: EarlyStoppingOptions, values: number[], name = options.monitor ?? 'validationLoss') {
@@ -228,7 +228,9 @@ describe.each(availableBackends().map((backend) => [titleOf(backend), backend] a
         };
         const stopping = earlyStopping({ monitor: 'loss', patience: 5, restoreBestWeights: true });
         const { signal } = controller;
-        const fit = model.fit(data, { epochs: 9, batchSize: 20, signal, callbacks: [callback, trouble, stopping] });
+        const fit = historyOf(
+          model.fit(data, { epochs: 9, batchSize: 20, signal, callbacks: [callback, trouble, stopping] }),
+        );
         if (way === 'throw') await expect(fit).rejects.toThrow('a failure of somebody else');
         else expect((await fit).stopped).toBe('aborted');
         expect(hashes).toHaveLength(3);
@@ -277,7 +279,7 @@ describe.each(availableBackends().map((backend) => [titleOf(backend), backend] a
       const model = sgdModel();
       const dispose: Callback = { onEpochBegin: (epoch) => (epoch === 3 ? model.dispose() : undefined) };
       const stopping = earlyStopping({ monitor: 'loss', patience: 5, restoreBestWeights: true });
-      expect((await model.fit(data, { epochs: 9, callbacks: [dispose, stopping] })).stopped).toBe('aborted');
+      expect((await historyOf(model.fit(data, { epochs: 9, callbacks: [dispose, stopping] }))).stopped).toBe('aborted');
     });
   },
 );
@@ -294,7 +296,7 @@ it('an aborted validation is no epoch to judge', async () => {
   const model = classifier({ backend });
   const stopping = earlyStopping({ restoreBestWeights: true });
   const options = { epochs: 3, validationSplit: 0.5, signal: controller.signal, callbacks: [stopping] };
-  const history = await model.fit(separable(20), options);
+  const history = await historyOf(model.fit(separable(20), options));
   expect(history.stopped).toBe('aborted');
   expect(stopping.getState!().values).toEqual({ wait: 0, best: null, bestEpoch: 0 });
 });

@@ -1,7 +1,16 @@
 import { describe, expect, it } from 'vitest';
 import type { Backend } from '../../src/backends/backend.js';
 import { adam, dense, type FitProgress, meanSquaredError, oneCycle, sequential, sgd } from '../../src/index.js';
-import { backend, backendWith, classifier, failure, separable, softmaxLayers, xorSamples } from '../helpers/toy.js';
+import {
+  backend,
+  backendWith,
+  classifier,
+  failure,
+  historyOf,
+  separable,
+  softmaxLayers,
+  xorSamples,
+} from '../helpers/toy.js';
 
 describe('learning', () => {
   it('separates what is separable', async () => {
@@ -164,7 +173,7 @@ describe('abort', () => {
     const data = separable(10);
     const options = { batchSize: 1, shuffle: false };
     const model = classifier({ optimizer: 'sgd', backend });
-    const history = await model.fit(data, { ...options, epochs: 3, signal: controller.signal });
+    const history = await historyOf(model.fit(data, { ...options, epochs: 3, signal: controller.signal }));
     expect(history.stopped).toBe('aborted');
     expect(history.epochs.map(({ epoch }) => epoch)).toEqual([1]);
 
@@ -176,14 +185,16 @@ describe('abort', () => {
 
   it('really ends a long run', async () => {
     const controller = new AbortController();
-    const { stopped, epochs } = await classifier().fit(separable(500), {
-      batchSize: 1,
-      epochs: 1e6,
-      signal: controller.signal,
-      onProgress: ({ epoch }) => {
-        if (epoch === 3) controller.abort();
-      },
-    });
+    const { stopped, epochs } = await historyOf(
+      classifier().fit(separable(500), {
+        batchSize: 1,
+        epochs: 1e6,
+        signal: controller.signal,
+        onProgress: ({ epoch }) => {
+          if (epoch === 3) controller.abort();
+        },
+      }),
+    );
     expect(stopped).toBe('aborted');
     expect([2, 3]).toContain(epochs.length);
   });
@@ -206,7 +217,7 @@ describe('abort', () => {
     const data = separable(10);
     for (const first of [0, 2, 4]) {
       steps.length = 0;
-      const { stopped, epochs } = await model.fit(data, { batchSize: 2, epochs: 3 });
+      const { stopped, epochs } = await historyOf(model.fit(data, { batchSize: 2, epochs: 3 }));
       expect([stopped, epochs]).toEqual(['aborted', []]);
       expect(steps).toEqual([0, 1, 2, 3, 4].map((step) => first + step));
     }
@@ -215,7 +226,7 @@ describe('abort', () => {
   it('before the first step trains nothing and resolves as well', async () => {
     const model = classifier();
     const before = model.weightsSha256();
-    const history = await model.fit(separable(10), { signal: AbortSignal.abort(), validationSplit: 0.5 });
+    const history = await historyOf(model.fit(separable(10), { signal: AbortSignal.abort(), validationSplit: 0.5 }));
     expect(history).toEqual({
       epochs: [],
       history: { loss: [], learningRate: [] },
@@ -227,13 +238,15 @@ describe('abort', () => {
 
   it('in onEpochEnd ends the fit after that epoch', async () => {
     const controller = new AbortController();
-    const { epochs, stopped } = await classifier().fit(separable(10), {
-      epochs: 9,
-      signal: controller.signal,
-      onEpochEnd: ({ epoch }) => {
-        if (epoch === 2) controller.abort();
-      },
-    });
+    const { epochs, stopped } = await historyOf(
+      classifier().fit(separable(10), {
+        epochs: 9,
+        signal: controller.signal,
+        onEpochEnd: ({ epoch }) => {
+          if (epoch === 2) controller.abort();
+        },
+      }),
+    );
     expect([epochs.length, stopped]).toEqual([2, 'aborted']);
   });
 });

@@ -13,7 +13,16 @@ import {
   topKAccuracy,
 } from '../../src/index.js';
 import { availableBackends, titleOf } from '../helpers/backends.js';
-import { backend, backendWith, classifier, errorOf, failure, separable, softmaxLayers } from '../helpers/toy.js';
+import {
+  backend,
+  backendWith,
+  classifier,
+  errorOf,
+  failure,
+  historyOf,
+  separable,
+  softmaxLayers,
+} from '../helpers/toy.js';
 
 const CLASS_METRICS: CompileOptions['metrics'] = [
   'accuracy',
@@ -175,7 +184,7 @@ describe('both passes are one evaluation', () => {
     const controller = new AbortController();
     const model = interrupted(() => controller.abort());
     const validation = { validationData: data, signal: controller.signal };
-    const history = await model.fit(separable(9), { epochs: 3, ...validation });
+    const history = await historyOf(model.fit(separable(9), { epochs: 3, ...validation }));
     expect(history.stopped).toBe('aborted');
     expect(history.epochs).toHaveLength(1);
     expect(history.epochs[0]).not.toHaveProperty('validationLoss');

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { adam, dense, flatten, sequential } from '../../src/index.js';
-import { backend, classifier, errorOf, failure, separable, softmaxLayers } from '../helpers/toy.js';
+import { backend, classifier, errorOf, failure, historyOf, separable, softmaxLayers } from '../helpers/toy.js';
 
 describe('sequential', () => {
   it('puts a flatten before a dense layer that meets an image, and does not count it', () => {
@@ -150,20 +150,24 @@ describe('dispose', () => {
 
   it('ends a running fit as an abort does', async () => {
     const model = classifier();
-    const history = await model.fit(separable(3000), {
-      epochs: 1e5,
-      batchSize: 1,
-      onEpochEnd: () => model.dispose(),
-    });
+    const history = await historyOf(
+      model.fit(separable(3000), {
+        epochs: 1e5,
+        batchSize: 1,
+        onEpochEnd: () => model.dispose(),
+      }),
+    );
     expect(history).toMatchObject({ stopped: 'aborted', epochs: [{ epoch: 1 }] });
     const other = classifier();
-    const running = other.fit(separable(3000), { epochs: 1e5, batchSize: 1, onProgress: () => other.dispose() });
+    const running = historyOf(
+      other.fit(separable(3000), { epochs: 1e5, batchSize: 1, onProgress: () => other.dispose() }),
+    );
     expect((await running).stopped).toBe('aborted');
     const third = classifier();
-    const validated = third.fit(separable(5), { validationSplit: 0.4, onProgress: () => third.dispose() });
+    const validated = historyOf(third.fit(separable(5), { validationSplit: 0.4, onProgress: () => third.dispose() }));
     expect((await validated).stopped).toBe('aborted');
     const fourth = classifier();
-    const [fitted, evaluation] = [fourth.fit(separable(5)), fourth.evaluate(separable(5))];
+    const [fitted, evaluation] = [historyOf(fourth.fit(separable(5))), fourth.evaluate(separable(5))];
     fourth.dispose();
     await expect(evaluation).rejects.toEqual(failure('ERR_ABORTED', /Evaluation was aborted/));
     expect((await fitted).stopped).toBe('aborted');

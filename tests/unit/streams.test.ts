@@ -12,7 +12,7 @@ import {
   sgd,
 } from '../../src/index.js';
 import { availableBackends, titleOf } from '../helpers/backends.js';
-import { classifier, failure, separable } from '../helpers/toy.js';
+import { classifier, failure, historyOf, separable } from '../helpers/toy.js';
 
 const data = separable(100);
 
@@ -230,10 +230,12 @@ describe('a stream that ends early', () => {
   it('by an abort: the iterator is closed', async () => {
     const { state, stream } = watched(() => cut(data, 0, 10));
     const controller = new AbortController();
-    const fitting = classifier().fit(stream, {
-      signal: controller.signal,
-      onProgress: () => controller.abort(),
-    });
+    const fitting = historyOf(
+      classifier().fit(stream, {
+        signal: controller.signal,
+        onProgress: () => controller.abort(),
+      }),
+    );
     expect((await fitting).stopped).toBe('aborted');
     expect(state.closed).toBe(true);
   });
@@ -242,7 +244,7 @@ describe('a stream that ends early', () => {
     const { stream } = watched(() => new Promise<never>(() => {}));
     const controller = new AbortController();
     const model = classifier();
-    const fitting = model.fit(stream, { signal: controller.signal });
+    const fitting = historyOf(model.fit(stream, { signal: controller.signal }));
     setTimeout(() => (way === 'signal' ? controller.abort() : model.dispose()), 5);
     const { stopped, epochs } = await fitting;
     expect([stopped, epochs]).toEqual(['aborted', []]);
@@ -311,7 +313,7 @@ describe('a slow stream', () => {
         if (batch === last) model.dispose();
       },
     };
-    const fitting = model.fit(batches(data, { batchSize: 5 }), { prefetch: 2, callbacks: [dispose] });
+    const fitting = historyOf(model.fit(batches(data, { batchSize: 5 }), { prefetch: 2, callbacks: [dispose] }));
     expect((await fitting).stopped).toBe('aborted');
   });
 });

@@ -252,7 +252,8 @@ describe.each(availableBackends().map((backend) => [titleOf(backend), backend] a
       const callback = tensorBoard({ logDirectory, updateFrequency: 'batch' });
       const abort = { onTrainBatchEnd: (batch: number) => (batch === 2 ? controller.abort() : undefined) };
       const { signal } = controller;
-      await classifier({ backend }).fit(separable(40), { batchSize: 10, signal, callbacks: [callback, abort] });
+      const fit = classifier({ backend }).fit(separable(40), { batchSize: 10, signal, callbacks: [callback, abort] });
+      await expect(fit).rejects.toThrow('aborted');
       expect(runOf(logDirectory, 'train').map(([step]) => step)).toEqual([1, 2]);
     });
   },

@@ -8,6 +8,7 @@ import {
   type EpochResult,
   MnistTrainError,
   type Sequential,
+  TrainingAbortedError,
 } from '../../index.js';
 import { callbacksOf } from '../callbacks.js';
 import type { Context, Run } from '../context.js';
@@ -165,6 +166,7 @@ async function runEpochs(
     });
   } catch (error) {
     progress.stop();
+    if (error instanceof TrainingAbortedError) return error.history;
     if (epochsDone > 0) await keepGoodWeights(error, model, plan, out, output);
     throw error;
   } finally {

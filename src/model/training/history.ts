@@ -1,4 +1,5 @@
 import type { EpochResult } from '../../epoch-result.js';
+import { MnistTrainError } from '../../errors.js';
 
 /** The columns of a history by name, as Keras and TensorFlow.js have them. */
 export interface HistoryColumns {
@@ -19,11 +20,27 @@ export interface History {
   /** Time inside training steps and shuffling, without validation; an interrupted epoch counts. */
   trainSeconds: number;
   /**
-   * aborted: the signal ended the fit before its last step or its last validation; callback: one of the callbacks did.
+   * callback: one of the callbacks ended the fit. aborted: the signal did, before its last step or its last validation; such
+   * a history comes in a `TrainingAbortedError`.
    */
   stopped: 'completed' | 'aborted' | 'callback';
   /** Why a callback did. */
   stopReason?: string;
+}
+
+/**
+ * What `fit` rejects with when its signal aborts, or the model is disposed of meanwhile: code ERR_ABORTED, `cause` is the
+ * signal's reason.
+ */
+export class TrainingAbortedError extends MnistTrainError {
+  /** What was done up to then: whole epochs, and the time inside training steps. */
+  readonly history: History;
+
+  constructor(history: History, reason: unknown) {
+    super('ERR_ABORTED', 'Training was aborted. The weights are those after its last whole step.', { cause: reason });
+    this.name = 'TrainingAbortedError';
+    this.history = history;
+  }
 }
 
 /** What an epoch's result holds besides numbers to look at. */

@@ -64,7 +64,7 @@ export interface FitOptions {
   onWarning?: (text: string) => void;
 }
 
-const OPTIONS: OptionNames<FitOptions> = {
+export const FIT_OPTIONS: OptionNames<FitOptions> = {
   epochs: true,
   batchSize: true,
   stepsPerEpoch: true,
@@ -107,7 +107,7 @@ export function planFit(
   data: LabelledSamples | BatchStream,
   options: FitOptions | undefined,
 ): FitPlan {
-  const checked = checkOptions(options, 'fit', OPTIONS);
+  const checked = checkOptions(options, 'fit', FIT_OPTIONS);
   const shared = {
     epochs: checkInteger(checked.epochs ?? 1, 'epochs', 1, 1e6),
     signal: checkSignal(checked.signal),
