@@ -62,6 +62,7 @@ Napi::Function SessionObject::define(Napi::Env env) {
                      {
                          InstanceMethod<&SessionObject::read>("read"),
                          InstanceMethod<&SessionObject::read_published>("readPublished"),
+                         InstanceMethod<&SessionObject::parameters_are_finite>("parametersAreFinite"),
                          InstanceMethod<&SessionObject::write>("write"),
                          InstanceMethod<&SessionObject::begin>("begin"),
                          InstanceMethod<&SessionObject::advance>("advance"),
@@ -182,6 +183,14 @@ Napi::Value SessionObject::read_published(const Napi::CallbackInfo& info) {
   if (env.IsExceptionPending() || array.IsEmpty() || !array.Data()) return env.Undefined();
   engine_->read_published(buffers, array.Data());
   return array;
+}
+
+// parametersAreFinite(): boolean
+Napi::Value SessionObject::parameters_are_finite(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (!usable(env)) return env.Undefined();
+  if (advancing_) return throw_error(env, "A run is being advanced.");
+  return Napi::Boolean::New(env, engine_->parameters_are_finite());
 }
 
 // write(buffer: number, values: Float32Array): void

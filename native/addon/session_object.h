@@ -28,6 +28,7 @@ class SessionObject : public Napi::ObjectWrap<SessionObject> {
 
   Napi::Value read(const Napi::CallbackInfo& info);
   Napi::Value read_published(const Napi::CallbackInfo& info);
+  Napi::Value parameters_are_finite(const Napi::CallbackInfo& info);
   Napi::Value write(const Napi::CallbackInfo& info);
   Napi::Value begin(const Napi::CallbackInfo& info);
   Napi::Value advance(const Napi::CallbackInfo& info);

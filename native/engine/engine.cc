@@ -14,6 +14,12 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+// Steps that take longer than this are run with care, and then ops are cut into pieces of about so long.
+constexpr double kLongStep = 0.005, kPiece = 0.003;
+// Multiply-adds of a member in a second, for steps that nobody has measured yet: less than most processors manage.
+constexpr double kEstimatedSpeed = 2e10;
+constexpr Region kState[] = {kParameters, kSlots};
+
 size_t rounded_up(size_t value, size_t grain) { return (value + grain - 1) / grain * grain; }
 
 }  // namespace
@@ -80,6 +86,7 @@ bool Engine::open(Program program, const KernelTable* kernels, size_t threads) {
   const size_t train = program_.sections[kTrainSection].capacity;
   const size_t evaluate = program_.sections[kEvaluateSection].capacity;
   for (auto& metrics : row_metrics_) metrics.assign(train > evaluate ? train : evaluate, RowMetrics{0, 0});
+  estimate_care();
   return open_list_rooms() && open_lanes() && publish();
 }
 
@@ -133,6 +140,22 @@ void Engine::write(const Buffer& buffer, const float* values) {
           memcpy(stored + c.offset + row * c.stride, values + row * buffer.columns + c.column, c.width * sizeof(float));
         }
       });
+}
+
+// What is finite gives 0 times itself, so that the sum of that is 0 too: no branches, and bits do not matter.
+bool Engine::parameters_are_finite() const {
+  const float* const values = reinterpret_cast<const float*>(regions_[kParameters].data());
+  constexpr size_t kLanes = 16;
+  const size_t count = regions_[kParameters].size() / sizeof(float);
+  float sums[kLanes] = {};
+  for (size_t i = 0; i + kLanes <= count; i += kLanes) {
+    for (size_t lane = 0; lane < kLanes; lane++) sums[lane] += values[i + lane] * 0.0f;
+  }
+  for (size_t i = count / kLanes * kLanes; i < count; i++) sums[0] += values[i] * 0.0f;
+  for (const float sum : sums) {
+    if (!(sum == 0)) return false;
+  }
+  return true;
 }
 
 bool Engine::publish() {
@@ -208,6 +231,8 @@ struct Engine::Advance {
   size_t first, last;
   Clock::time_point begin;        // when all members were there, and
   size_t parks;                   // how often somebody had parked until then: waking the team is not contention
+  bool careful;                   // see Engine::Care
+  std::atomic<bool> torn;         // a member left out a piece of the step in flight: it does not count
   bool stop[2];                   // behind the even and the odd steps
   std::atomic<bool> diverged[2];  // likewise: in the step, a row's loss was not finite
 };
@@ -216,11 +241,25 @@ void Engine::advance(Run* run, double milliseconds) {
   if (run->next_step == run->steps || run->diverged || run->cancelled.load(std::memory_order_relaxed)) return;
   const auto duration =
       std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double, std::milli>(milliseconds));
+  const size_t first = run->next_step;
   {
     const Published parameters(this);
-    Advance advance = {
-        this, run, parameters,     Clock::now() + duration, false, false, 0, run->section == kTrainSection, 0, 0,
-        {},   0,   {false, false}, {{false}, {false}}};
+    Advance advance = {this,
+                       run,
+                       parameters,
+                       Clock::now() + duration,
+                       false,
+                       false,
+                       0,
+                       run->section == kTrainSection,
+                       0,
+                       0,
+                       {},
+                       0,
+                       false,
+                       {false},
+                       {false, false},
+                       {{false}, {false}}};
     advance.together = team_->members() > 1 && contention_.alone_left == 0;
     advance.lists = run->data && holds_lists(run->data->view.sparse);
     const std::vector<Op>& ops = program_.sections[run->section].ops;
@@ -230,18 +269,104 @@ void Engine::advance(Run* run, double milliseconds) {
       // What is asked at the last barrier must be known there.
       if (ops[i].kind->reports && advance.ends_when_diverged) advance.last_meet = ops.size();
     }
-    advance.first = advance.last = run->next_step;
+    Care& care = care_[run->section];
+    advance.careful = care.step_seconds > kLongStep && take_care(run->section);
+    if (advance.careful) advance.last_meet = ops.size();
+    advance.first = advance.last = first;
     if (advance.together) {
       team_->run(&Engine::advance_member, &advance);
     } else {
       advance_member(0, &advance);
     }
-    report_step(run, advance.last);
-    run->diverged = advance.diverged[advance.last & 1].load(std::memory_order_relaxed);
     const double seconds = std::chrono::duration<double>(Clock::now() - advance.begin).count();
+    if (advance.torn.load(std::memory_order_relaxed)) {
+      if (run->section == kTrainSection) restore_state();
+    } else {
+      report_step(run, advance.last);
+      run->diverged = advance.diverged[advance.last & 1].load(std::memory_order_relaxed);
+      care.step_seconds = seconds / static_cast<double>(run->next_step - advance.first);
+    }
     watch_contention(advance.together, team_->barrier.parks() - advance.parks, run->next_step - advance.first, seconds);
   }
-  if (run->section == kTrainSection) publish();
+  // A step that does not count leaves nothing new.
+  if (run->section == kTrainSection && run->next_step > first) publish();
+}
+
+// The most pieces that a member's share of an op can be cut into so that they are shares of a larger team, and together
+// this one: a matrix must be divided by columns, or by rows, on both levels.
+size_t Engine::most_pieces(const Op& op) const {
+  size_t most = 1024;
+  for (const int index : op.buffers) {
+    if (index == kNoBuffer) continue;
+    const size_t columns = program_.buffers[static_cast<size_t>(index)].columns;
+    if (divides_columns(columns, team_->members())) most = smaller(most, columns / (kGrain * team_->members()));
+  }
+  return most;
+}
+
+// What products of matrices and convolutions take, by the size of their outputs and the rows of their weights.
+void Engine::estimate_care() {
+  for (size_t section = 0; section < kSectionCount; section++) {
+    Care& care = care_[section];
+    for (const Op& op : program_.sections[section].ops) {
+      double batch = 0, depth = 1;
+      for (const int index : op.buffers) {
+        if (index == kNoBuffer) continue;
+        const Buffer& b = program_.buffers[static_cast<size_t>(index)];
+        if (b.batched)
+          batch = batch > static_cast<double>(b.elements()) ? batch : static_cast<double>(b.elements());
+        else
+          depth = depth > static_cast<double>(b.rows) ? depth : static_cast<double>(b.rows);
+      }
+      care.op_seconds.push_back(batch * depth / kEstimatedSpeed / static_cast<double>(threads()));
+      care.step_seconds += care.op_seconds.back();
+    }
+  }
+}
+
+// Makes ready for steps with care. False when there is no memory for a copy: steps can then only be run to their end.
+bool Engine::take_care(SectionId section) {
+  for (size_t i = 0; i < 2 && section == kTrainSection; i++) {
+    const size_t size = regions_[kState[i]].size();
+    if (kept_[i].size() != size && !kept_[i].allocate(size)) return false;
+  }
+  Care& care = care_[section];
+  care.pieces.clear();
+  for (size_t i = 0; i < care.op_seconds.size(); i++) {
+    const double wanted = care.op_seconds[i] / kPiece + 1;
+    const size_t most = most_pieces(program_.sections[section].ops[i]);
+    care.pieces.push_back(wanted < static_cast<double>(most) ? static_cast<size_t>(wanted) : most);
+  }
+  return true;
+}
+
+void Engine::run_op(const StepContext& context, const Op& op, size_t index, Slice slice, Advance* advance) {
+  if (!advance->careful) return op.kind->run(context, op, slice);
+  Care& care = care_[advance->run->section];
+  const size_t pieces = care.pieces[index];
+  const Clock::time_point begin = Clock::now();
+  for (size_t piece = 0; piece < pieces; piece++) {
+    if (advance->run->cancelled.load(std::memory_order_relaxed)) {
+      advance->torn.store(true, std::memory_order_relaxed);
+      return;
+    }
+    op.kind->run(context, op, {slice.part * pieces + piece, slice.parts * pieces, slice.scratch});
+  }
+  if (slice.part == 0) care.op_seconds[index] = std::chrono::duration<double>(Clock::now() - begin).count();
+}
+
+// Keeps a member's share of the bytes of what steps change.
+void Engine::copy_state(Slice slice) {
+  for (size_t i = 0; i < 2; i++) {
+    const AlignedMemory& region = regions_[kState[i]];
+    const Range bytes = share(region.size(), 64, slice);
+    if (bytes.size() > 0) memcpy(kept_[i].data() + bytes.begin, region.data() + bytes.begin, bytes.size());
+  }
+}
+
+// Brings back what was kept.
+void Engine::restore_state() {
+  for (size_t i = 0; i < 2; i++) regions_[kState[i]].swap(&kept_[i]);
 }
 
 void Engine::watch_contention(bool together, size_t parks, size_t steps, double seconds) {
@@ -297,7 +422,8 @@ bool Engine::all_finite(const Run& run, size_t step, Slice slice) const {
 void Engine::meet(size_t step, Slice slice, Advance* advance) {
   Run& run = *advance->run;
   const size_t member = slice.part;
-  if (advance->ends_when_diverged && !all_finite(run, step, slice)) {
+  const bool whole = !advance->torn.load(std::memory_order_relaxed);
+  if (advance->ends_when_diverged && whole && !all_finite(run, step, slice)) {
     advance->diverged[step & 1].store(true, std::memory_order_relaxed);
   }
   if (member == 0) {
@@ -342,6 +468,11 @@ void Engine::advance_member(size_t member, void* argument) {
     }
     context.scalars = run.scalars.data() + step * engine.program_.scalars;
     context.metrics = engine.row_metrics_[step % kMetricSlots].data();
+    if (advance.careful && run.section == kTrainSection) {
+      if (barrier) barrier->wait();
+      engine.copy_state(slice);
+      if (barrier) barrier->wait();
+    }
     for (size_t i = 0; i < section.ops.size(); i++) {
       const Op& op = section.ops[i];
       if (op.absorbed) continue;
@@ -350,9 +481,10 @@ void Engine::advance_member(size_t member, void* argument) {
       } else if (barrier && op.barrier_before[advance.lists]) {
         barrier->wait();
       }
-      op.kind->run(context, op, slice);
+      engine.run_op(context, op, i, slice, &advance);
     }
     if (advance.last_meet == section.ops.size()) engine.meet(step, slice, &advance);
+    if (advance.torn.load(std::memory_order_relaxed)) return;
     if (!advance.stop[step & 1] && !advance.diverged[step & 1].load(std::memory_order_relaxed)) continue;
     if (member == 0) advance.last = step;
     return;

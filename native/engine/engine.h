@@ -57,13 +57,17 @@ class Engine {
   // The values of parameters as they were published last, one buffer behind the other; also while a run is being
   // advanced.
   void read_published(const std::vector<const Buffer*>& buffers, float* values);
+  // Not while a run is being advanced.
+  bool parameters_are_finite() const;
   // Makes the current parameters those that evaluation and inference read. False when there is not enough memory.
   bool publish();
 
   // What a run lacks, or null when it can be advanced.
   const char* check(const Run& run) const;
   // Runs steps for about so many milliseconds, at least one, and publishes the parameters after training. None follows
-  // a training step whose summed loss is not finite. The calling thread is the team's first member; one call at a time.
+  // a training step whose summed loss is not finite. A run that is cancelled ends within milliseconds: after the step
+  // in flight, or, where steps are long, in the middle of it; parameters and slots are then as before that step. The
+  // calling thread is the team's first member; one call at a time.
   void advance(Run* run, double milliseconds);
 
   // Runs the infer section over `rows` samples of pixels or floats (one of them is null). On the team, or alone on the
@@ -96,6 +100,12 @@ class Engine {
   void meet(size_t step, Slice slice, Advance* advance);
   bool all_finite(const Run& run, size_t step, Slice slice) const;
   void report_step(Run* run, size_t step);
+  void run_op(const StepContext& context, const Op& op, size_t index, Slice slice, Advance* advance);
+  void estimate_care();
+  bool take_care(SectionId section);
+  size_t most_pieces(const Op& op) const;
+  void copy_state(Slice slice);
+  void restore_state();
   void watch_contention(bool together, size_t parks, size_t steps, double seconds);
   bool open_list_rooms();
   bool open_lanes();
@@ -121,6 +131,16 @@ class Engine {
     double team_seconds = 0;  // per step, in the last stretch of the team
   };
   Contention contention_;
+  // Steps that take long are run with care: each op in pieces, with a look at the cancel flag before each, and from a
+  // copy of what they change, to come back to. A piece is the work of one member of a larger team, so no bit depends on
+  // it.
+  struct Care {
+    double step_seconds = 0;         // estimated before the first step, then measured
+    std::vector<double> op_seconds;  // likewise, by op, of a member
+    std::vector<size_t> pieces;      // of each op, in the run that is being advanced
+  };
+  Care care_[kSectionCount];
+  AlignedMemory kept_[2];  // parameters and slots
   static constexpr size_t kMetricSlots = 3;
   std::vector<RowMetrics> row_metrics_[kMetricSlots];  // of the steps in turn
   size_t memory_bytes_ = 0;

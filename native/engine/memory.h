@@ -9,6 +9,8 @@
 #include <sys/mman.h>
 #endif
 
+#include <utility>
+
 namespace mnist_train {
 
 constexpr size_t kAlignment = 64;
@@ -31,6 +33,12 @@ class AlignedMemory {
     if (bytes >= kHugePage) madvise(data_, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);  // advice: may be declined
 #endif
     return true;
+  }
+
+  void swap(AlignedMemory* other) {
+    std::swap(block_, other->block_);
+    std::swap(data_, other->data_);
+    std::swap(size_, other->size_);
   }
 
   char* data() const { return data_; }

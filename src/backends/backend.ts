@@ -73,6 +73,8 @@ export interface Session {
    * Throws ERR_ARGUMENT for what is no parameter.
    */
   readPublished(parameters: readonly BufferName[]): Float32Array[];
+  /** Whether every parameter is a finite number. Not while a run is in flight. */
+  parametersAreFinite(): boolean;
   /** Overwrites a parameter, a slot or a buffer of the train section, whole. */
   write(buffer: BufferName, values: Float32Array): void;
   /** Runs a section over `order` (indices into data). Without data, `order` only says how many samples the steps have. */

@@ -177,6 +177,13 @@ export class Engine {
     return parameters.map((name) => this.read(name));
   }
 
+  /** Whether all weights and their averages are finite numbers. Throws ERR_STATE while a run is in flight. */
+  parametersAreFinite(): boolean {
+    this.#checkIdle('read');
+    if (this.#open) return this.#open.session.parametersAreFinite();
+    return [...this.#values].every(([, values]) => values.every(Number.isFinite));
+  }
+
   /** Overwrites a parameter, whole, and its average. Throws ERR_STATE while a run is in flight. */
   write(parameter: BufferName, values: Float32Array): void {
     this.#checkIdle('written');

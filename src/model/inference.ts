@@ -10,8 +10,11 @@ export interface PredictOptions {
   signal?: AbortSignal;
 }
 
-/** With a signal, prediction looks at it between portions of this many samples. */
-const PREDICTION_PORTION = 4096;
+/** With a signal, prediction looks at it between portions that take about so long. */
+const PORTION_MILLISECONDS = 5;
+/** Samples in the first portion, of which nobody knows how long it takes; and how much more the next one may have. */
+const FIRST_PORTION = 32;
+const GROWTH = 8;
 
 export function abortedError(what: string, signal: AbortSignal | undefined): MnistTrainError {
   return new MnistTrainError('ERR_ABORTED', `${what} was aborted.`, { cause: signal?.reason });
@@ -30,10 +33,16 @@ export async function predictSamples(
   const { inputSize, outputSize } = stack;
   const count = values.length / inputSize;
   const outputs = new Float32Array(count * outputSize);
-  for (let first = 0; first < count; first += PREDICTION_PORTION) {
+  let portion = FIRST_PORTION;
+  for (let first = 0; first < count; ) {
     if (signal.aborted) throw abortedError('Prediction', signal);
-    const portion = values.subarray(first * inputSize, (first + PREDICTION_PORTION) * inputSize);
-    outputs.set(await engine.infer(portion), first * outputSize);
+    const end = Math.min(first + portion, count);
+    const start = performance.now();
+    const answers = await engine.infer(values.subarray(first * inputSize, end * inputSize));
+    const perSample = (performance.now() - start) / (end - first);
+    outputs.set(answers, first * outputSize);
+    portion = Math.max(1, Math.min(Math.floor(PORTION_MILLISECONDS / perSample), GROWTH * portion));
+    first = end;
   }
   if (signal.aborted) throw abortedError('Prediction', signal);
   return outputs;

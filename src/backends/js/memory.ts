@@ -59,6 +59,12 @@ export class Memory {
     });
   }
 
+  parametersAreFinite(): boolean {
+    const values = new Float32Array(this.#regions.parameters);
+    for (let index = 0; index < values.length; index++) if (values[index] * 0 !== 0) return false;
+    return true;
+  }
+
   /** A parameter as it was published last. */
   published(name: BufferName): Float32Array {
     return viewOf(this.layout.buffers.get(name)!, this.#published.buffer) as Float32Array;

@@ -81,6 +81,11 @@ export class JsSession implements Session {
     return parameters.map((name) => memory.published(name).slice());
   }
 
+  parametersAreFinite(): boolean {
+    this.#refuseWhileRunning('read the parameters');
+    return this.#open().parametersAreFinite();
+  }
+
   write(buffer: BufferName, values: Float32Array): void {
     this.#refuseWhileRunning('write a buffer');
     const memory = this.#open();

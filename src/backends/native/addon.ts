@@ -10,6 +10,7 @@ export interface NativeSession {
   read(buffer: number): Float32Array;
   /** Values of parameters as published last, one behind the other; also during a run. */
   readPublished(buffers: Uint32Array): Float32Array;
+  parametersAreFinite(): boolean;
   write(buffer: number, values: Float32Array): void;
   /** Begins a run of section 0 (train) or 1 (evaluate) and returns its number of steps. */
   begin(

@@ -67,6 +67,11 @@ class OpenNativeSession implements Session {
     });
   }
 
+  parametersAreFinite(): boolean {
+    this.#refuseWhileRunning('read the parameters');
+    return this.#open().parametersAreFinite();
+  }
+
   write(buffer: BufferName, values: Float32Array): void {
     this.#refuseWhileRunning('write a buffer');
     const native = this.#open();

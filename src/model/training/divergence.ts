@@ -67,7 +67,7 @@ export class Divergence {
   }
 
   #weightsAreFinite(): boolean {
-    return this.#stack.parameters.every(({ name }) => areFinite(this.#engine.read(name)));
+    return this.#engine.parametersAreFinite();
   }
 
   async #fail({ place, step, fitStep, received, layer, rate }: Failure): Promise<never> {
