@@ -45,6 +45,16 @@ inline bool whole_number(const Napi::Value& value, double minimum, double maximu
   return true;
 }
 
+// For the constructors of wrapped objects. In a worker that is being terminated, nothing can be wrapped: no exception
+// is pending, and no finalizer will ever come. The object then makes nothing, and goes when the environment does. (It
+// cannot go at once: its class is not through with it.)
+template <class T>
+bool is_wrapped(Napi::Env env, T* object) {
+  if (!object->IsEmpty()) return true;
+  napi_add_env_cleanup_hook(env, [](void* orphan) { delete static_cast<T*>(orphan); }, object);
+  return false;
+}
+
 inline Napi::Value throw_type_error(Napi::Env env, const char* message) {
   Napi::TypeError::New(env, message).ThrowAsJavaScriptException();
   return env.Undefined();

@@ -34,6 +34,7 @@ DataObject* DataObject::from(const Napi::Value& value) {
 
 DataObject::DataObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<DataObject>(info) {
   const Napi::Env env = info.Env();
+  if (!is_wrapped(env, this)) return;
   info.This().As<Napi::Object>().TypeTag(&kDataTag);
   View<uint8_t> bytes;
   View<float> floats, targets;

@@ -78,6 +78,7 @@ Napi::Function SessionObject::define(Napi::Env env) {
 // new Session(words: Float64Array, isa: string, threads: number)
 SessionObject::SessionObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<SessionObject>(info) {
   const Napi::Env env = info.Env();
+  if (!is_wrapped(env, this)) return;
   View<double> words;
   size_t threads = 0;
   if (!view_of(info[0], &words) || !info[1].IsString() || !whole_number(info[2], 1, kMostThreads, &threads)) {

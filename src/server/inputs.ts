@@ -47,7 +47,7 @@ export function readPng(body: Uint8Array, { shape }: Wanted): RequestedSamples {
 }
 
 /** The width and height of the grey images that a model takes; null where it takes something else. */
-export function imageSizeOf(shape: readonly number[]): { width: number; height: number } | null {
+function imageSizeOf(shape: readonly number[]): { width: number; height: number } | null {
   const side = Math.sqrt(shape[0]);
   const [height, width, channels = 1] = shape.length === 1 ? [side, side] : shape;
   return shape.length <= 3 && Number.isInteger(height) && channels === 1 ? { width, height } : null;

@@ -43,6 +43,19 @@ describe('worker threads', () => {
   });
 });
 
+describe('many worker threads', () => {
+  it('may be terminated at any moment: nothing crashes, and no thread is left over', async () => {
+    const seed = '3';
+    const { code, signal, stdout, stderr } = await run('terminations.mjs', ['100', '16', seed]);
+    expect({ seed, code, signal, stderr }).toEqual({ seed, code: 0, signal: null, stderr: '' });
+    const { terminations, before, after } = JSON.parse(stdout);
+    expect(terminations).toBe(100);
+    expect(after.threads).toBeLessThanOrEqual(before.threads);
+    // Sixteen workers have some 200 MB; the allocator keeps part of it for a while.
+    expect(after.megabytes - before.megabytes).toBeLessThan(250);
+  });
+});
+
 describe('the event loop', () => {
   it('serves timers, the thread pool and predictions while a native run is in flight', async () => {
     const { code, stdout, stderr } = await run('event-loop.mjs');
