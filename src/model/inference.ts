@@ -33,12 +33,14 @@ export async function predictSamples(
   const { inputSize, outputSize } = stack;
   const count = values.length / inputSize;
   const outputs = new Float32Array(count * outputSize);
+  // The caller may move, shrink or change the buffer between portions.
+  const own = values.slice();
   let portion = FIRST_PORTION;
   for (let first = 0; first < count; ) {
     if (signal.aborted) throw abortedError('Prediction', signal);
     const end = Math.min(first + portion, count);
     const start = performance.now();
-    const answers = await engine.infer(values.subarray(first * inputSize, end * inputSize));
+    const answers = await engine.infer(own.subarray(first * inputSize, end * inputSize));
     const perSample = (performance.now() - start) / (end - first);
     outputs.set(answers, first * outputSize);
     portion = Math.max(1, Math.min(Math.floor(PORTION_MILLISECONDS / perSample), GROWTH * portion));
