@@ -232,6 +232,7 @@ struct Engine::Advance {
   Clock::time_point begin;        // when all members were there, and
   size_t parks;                   // how often somebody had parked until then: waking the team is not contention
   bool careful;                   // see Engine::Care
+  std::atomic<bool> kept;         // the copy that the step in flight began with is whole
   std::atomic<bool> torn;         // a member left out a piece of the step in flight: it does not count
   bool stop[2];                   // behind the even and the odd steps
   std::atomic<bool> diverged[2];  // likewise: in the step, a row's loss was not finite
@@ -257,6 +258,7 @@ void Engine::advance(Run* run, double milliseconds) {
                        {},
                        0,
                        false,
+                       {true},
                        {false},
                        {false, false},
                        {{false}, {false}}};
@@ -280,7 +282,7 @@ void Engine::advance(Run* run, double milliseconds) {
     }
     const double seconds = std::chrono::duration<double>(Clock::now() - advance.begin).count();
     if (advance.torn.load(std::memory_order_relaxed)) {
-      if (run->section == kTrainSection) restore_state();
+      if (run->section == kTrainSection && advance.kept.load(std::memory_order_relaxed)) restore_state();
     } else {
       report_step(run, advance.last);
       run->diverged = advance.diverged[advance.last & 1].load(std::memory_order_relaxed);
@@ -355,12 +357,20 @@ void Engine::run_op(const StepContext& context, const Op& op, size_t index, Slic
   if (slice.part == 0) care.op_seconds[index] = std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
-// Keeps a member's share of the bytes of what steps change.
-void Engine::copy_state(Slice slice) {
+// Keeps a member's share of the bytes of what steps change, unless the run is cancelled meanwhile: no op runs then.
+void Engine::copy_state(Slice slice, Advance* advance) {
+  constexpr size_t kAtOnce = size_t{1} << 22;
   for (size_t i = 0; i < 2; i++) {
     const AlignedMemory& region = regions_[kState[i]];
     const Range bytes = share(region.size(), 64, slice);
-    if (bytes.size() > 0) memcpy(kept_[i].data() + bytes.begin, region.data() + bytes.begin, bytes.size());
+    for (size_t at = bytes.begin; at < bytes.end; at += kAtOnce) {
+      if (advance->run->cancelled.load(std::memory_order_relaxed)) {
+        advance->torn.store(true, std::memory_order_relaxed);
+        advance->kept.store(false, std::memory_order_relaxed);
+        return;
+      }
+      memcpy(kept_[i].data() + at, region.data() + at, smaller(kAtOnce, bytes.end - at));
+    }
   }
 }
 
@@ -470,7 +480,7 @@ void Engine::advance_member(size_t member, void* argument) {
     context.metrics = engine.row_metrics_[step % kMetricSlots].data();
     if (advance.careful && run.section == kTrainSection) {
       if (barrier) barrier->wait();
-      engine.copy_state(slice);
+      engine.copy_state(slice, &advance);
       if (barrier) barrier->wait();
     }
     for (size_t i = 0; i < section.ops.size(); i++) {

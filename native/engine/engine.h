@@ -104,7 +104,7 @@ class Engine {
   void estimate_care();
   bool take_care(SectionId section);
   size_t most_pieces(const Op& op) const;
-  void copy_state(Slice slice);
+  void copy_state(Slice slice, Advance* advance);
   void restore_state();
   void watch_contention(bool together, size_t parks, size_t steps, double seconds);
   bool open_list_rooms();
