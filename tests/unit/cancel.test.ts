@@ -121,7 +121,7 @@ it('an evaluation and a prediction of long portions end early too', async () => 
     model.predict(data.inputs, { signal: controller.signal }),
   ];
   setImmediate(() => controller.abort());
-  for (const promise of running) await expect(promise).rejects.toThrow(/aborted/);
+  await Promise.all(running.map((promise) => expect(promise).rejects.toThrow(/aborted/)));
   expect(await model.evaluate(data, { batchSize: 3072 })).toEqual(wanted);
   const { signal } = new AbortController();
   expect(await model.predict(data.inputs, { signal })).toEqual(await model.predict(data.inputs));
