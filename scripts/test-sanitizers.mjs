@@ -32,6 +32,7 @@ const RUNS = [
   [['workers.mjs'], 0],
   [['event-loop.mjs'], 0],
   [['churn.mjs'], 0, ['--expose-gc']],
+  [['disposed.mjs'], 0, ['--expose-gc']],
   [['exit.mjs', 'exit'], 7],
   [['exit.mjs', 'throw'], 1],
   [['exit.mjs', 'signal'], 'SIGTERM'],

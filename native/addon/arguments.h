@@ -51,6 +51,7 @@ inline bool whole_number(const Napi::Value& value, double minimum, double maximu
 template <class T>
 bool is_wrapped(Napi::Env env, T* object) {
   if (!object->IsEmpty()) return true;
+  if (env.IsExceptionPending()) return false;  // then the class deletes the object itself
   napi_add_env_cleanup_hook(env, [](void* orphan) { delete static_cast<T*>(orphan); }, object);
   return false;
 }

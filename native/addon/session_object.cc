@@ -15,17 +15,18 @@ constexpr double kMostThreads = 256;
 
 // An asynchronous call: run on the queue's thread, settled on JavaScript's.
 struct SessionObject::Pending : Job {
-  Pending(Napi::Env env, Engine* engine) : engine(engine), deferred(Napi::Promise::Deferred::New(env)) {}
+  explicit Pending(Engine* engine) : engine(engine) {}
   virtual Napi::Value result(Napi::Env env) = 0;
   virtual void settled(SessionObject*) {}
 
   Engine* const engine;
-  const Napi::Promise::Deferred deferred;
+  // Made by post(), where a failure can be answered. Napi::Promise::Deferred would hold garbage after one, and hand it
+  // to JavaScript as the promise.
+  napi_deferred deferred = nullptr;
 };
 
 struct SessionObject::Advance : Pending {
-  Advance(Napi::Env env, Engine* engine, Run* run, double milliseconds)
-      : Pending(env, engine), run_(run), milliseconds_(milliseconds) {}
+  Advance(Engine* engine, Run* run, double milliseconds) : Pending(engine), run_(run), milliseconds_(milliseconds) {}
   void run() override { engine->advance(run_, milliseconds_); }
   Napi::Value result(Napi::Env env) override { return Napi::Number::New(env, static_cast<double>(run_->next_step)); }
   void settled(SessionObject* session) override { session->advancing_ = false; }
@@ -35,7 +36,7 @@ struct SessionObject::Advance : Pending {
 };
 
 struct SessionObject::Inference : Pending {
-  Inference(Napi::Env env, Engine* engine) : Pending(env, engine) {}
+  explicit Inference(Engine* engine) : Pending(engine) {}
   void run() override {
     const uint8_t* bytes = is_bytes ? reinterpret_cast<const uint8_t*>(inputs->data()) : nullptr;
     const float* floats = is_bytes ? nullptr : reinterpret_cast<const float*>(inputs->data());
@@ -124,7 +125,8 @@ void SessionObject::shut_down() {
   if (queue_) {
     queue_->stop();
     queue_.reset();
-    completion_.Release();
+    // Not Release(): that still delivers what the queue's thread reported, to a session that may be collected by then.
+    completion_.Abort();
   }
 }
 
@@ -253,9 +255,9 @@ Napi::Value SessionObject::advance(const Napi::CallbackInfo& info) {
   const double milliseconds = info[0].As<Napi::Number>().DoubleValue();
   if (!(milliseconds >= 0 && milliseconds <= 1e6))
     return throw_range_error(env, "Expected 0 to 1,000,000 milliseconds.");
-  std::unique_ptr<Pending> pending(new (std::nothrow) Advance(env, engine_.get(), run_.get(), milliseconds));
+  std::unique_ptr<Pending> pending(new (std::nothrow) Advance(engine_.get(), run_.get(), milliseconds));
   const Napi::Value promise = post(env, std::move(pending));
-  advancing_ = !env.IsExceptionPending();
+  advancing_ = promise.IsPromise();
   return promise;
 }
 
@@ -326,7 +328,7 @@ Napi::Value SessionObject::infer(const Napi::CallbackInfo& info) {
   Samples samples;
   size_t output_columns = 0;
   if (!samples_of(info[0], engine_->program(), &samples, &output_columns)) return env.Undefined();
-  std::unique_ptr<Inference> inference(new (std::nothrow) Inference(env, engine_.get()));
+  std::unique_ptr<Inference> inference(new (std::nothrow) Inference(engine_.get()));
   const size_t bytes = samples.is_bytes ? samples.bytes.length : samples.floats.length * sizeof(float);
   // Fresh memory would cost a page fault every 4 KB, more than the copy itself: one block is kept for the next call.
   std::unique_ptr<AlignedMemory> inputs = std::move(spare_inputs_);
@@ -362,35 +364,48 @@ Napi::Value SessionObject::infer_sync(const Napi::CallbackInfo& info) {
   return env.Undefined();
 }
 
-Napi::Value SessionObject::post(Napi::Env env, std::unique_ptr<Pending> pending) {
-  if (!pending) return throw_error(env, "There is not enough memory for the call.");
-  if (!queue_) {
-    completion_ = Completion::New(env, "mnist-train", 0, 1, this);
-    if (env.IsExceptionPending()) return env.Undefined();
-    completion_.Unref(env);
+// The queue and the function that brings its reports to JavaScript's thread. False when they cannot be made.
+bool SessionObject::open_queue(Napi::Env env) {
+  if (queue_) return true;
+  completion_ = Completion::New(env, "mnist-train", 0, 1, this);
+  // Calling a function that was not made aborts the process, and a failure need not have left an exception.
+  if (static_cast<napi_threadsafe_function>(completion_) == nullptr) return false;
+  completion_.Unref(env);
+  // Registered after the thread-safe function's own hook, so it runs before it: the queue's thread has ended when the
+  // function is closed. Without the hook nothing would see to that.
+  hook_env_ = env;
+  hooked_ = napi_add_env_cleanup_hook(env, shut_down_hook, this) == napi_ok;
+  if (hooked_) {
     queue_.reset(new (std::nothrow) JobQueue(
         [](Job* job, void* self) {
           static_cast<SessionObject*>(self)->completion_.NonBlockingCall(static_cast<Pending*>(job));
         },
         this));
-    if (!queue_) {
-      completion_.Release();
-      return throw_error(env, "There is not enough memory for the call.");
-    }
-    // Registered after the thread-safe function's own hook, so it runs before it.
-    hook_env_ = env;
-    hooked_ = napi_add_env_cleanup_hook(env, shut_down_hook, this) == napi_ok;
   }
+  if (queue_) return true;
+  if (hooked_) napi_remove_env_cleanup_hook(hook_env_, shut_down_hook, this);
+  hooked_ = false;
+  completion_.Abort();
+  return false;
+}
+
+Napi::Value SessionObject::post(Napi::Env env, std::unique_ptr<Pending> pending) {
+  if (!pending || !open_queue(env)) {
+    if (env.IsExceptionPending()) return env.Undefined();
+    return throw_error(env, "There is not enough memory for the call.");
+  }
+  // In a worker that is being terminated no promise is made, and no exception is pending either.
+  napi_value promise = nullptr;
+  if (napi_create_promise(env, &pending->deferred, &promise) != napi_ok) return env.Undefined();
   if (pending_.empty()) {
     // Work in flight keeps the process and this object alive.
     completion_.Ref(env);
     Ref();
   }
-  const Napi::Promise promise = pending->deferred.Promise();
   Pending* const job = pending.get();
   pending_.push_back(std::move(pending));
   queue_->post(job);
-  return promise;
+  return Napi::Value(env, promise);
 }
 
 void SessionObject::call_js(Napi::Env env, Napi::Function, SessionObject* session, Pending* pending) {
@@ -405,14 +420,17 @@ void SessionObject::settle(Napi::Env env, Pending* pending) {
     pending_.erase(pending_.begin() + static_cast<std::ptrdiff_t>(i));
     owned->settled(this);
     const Napi::Value value = owned->result(env);
-    if (env.IsExceptionPending()) {
-      owned->deferred.Reject(env.GetAndClearPendingException().Value());
-    } else {
-      owned->deferred.Resolve(value);
-    }
+    // Before the promise is settled: that can run JavaScript (a getter of `then`), which may dispose of this object or
+    // give it more work.
     if (pending_.empty()) {
       completion_.Unref(env);
       Unref();
+    }
+    // Both fail without consequence in a worker that is being terminated.
+    if (env.IsExceptionPending()) {
+      napi_reject_deferred(env, owned->deferred, env.GetAndClearPendingException().Value());
+    } else {
+      napi_resolve_deferred(env, owned->deferred, value);
     }
     return;
   }
@@ -424,7 +442,7 @@ Napi::Value SessionObject::dispose(const Napi::CallbackInfo& info) {
   shut_down();
   if (!pending_.empty()) {
     for (const std::unique_ptr<Pending>& pending : pending_) {
-      pending->deferred.Reject(Napi::Error::New(env, "The session was disposed.").Value());
+      napi_reject_deferred(env, pending->deferred, Napi::Error::New(env, "The session was disposed.").Value());
     }
     Unref();
   }

@@ -41,6 +41,7 @@ class SessionObject : public Napi::ObjectWrap<SessionObject> {
 
   const Buffer* buffer_of(const Napi::Value& index) const;
   bool usable(Napi::Env env) const;
+  bool open_queue(Napi::Env env);
   Napi::Value post(Napi::Env env, std::unique_ptr<Pending> pending);
   void settle(Napi::Env env, Pending* pending);
   void shut_down();

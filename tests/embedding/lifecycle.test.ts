@@ -56,6 +56,15 @@ describe('many worker threads', () => {
   });
 });
 
+describe('sessions', () => {
+  it('may be disposed of and collected while the ends of their jobs are still to be reported', async () => {
+    const { code, signal, stdout, stderr } = await run('disposed.mjs', [], ['--expose-gc']);
+    expect({ code, signal, stderr }).toEqual({ code: 0, signal: null, stderr: '' });
+    const { settled, calls } = JSON.parse(stdout);
+    expect(settled).toBe(calls);
+  });
+});
+
 describe('the event loop', () => {
   it('serves timers, the thread pool and predictions while a native run is in flight', async () => {
     const { code, stdout, stderr } = await run('event-loop.mjs');
