@@ -278,6 +278,13 @@ interface ReloadFailedEvent {
   reason: string;
 }
 
+/** `serve`, when a signal asks it to end: requests in flight are answered, further ones are not. */
+interface DrainingEvent {
+  event: 'draining';
+  /** How many requests those are. */
+  inFlight: number;
+}
+
 /** `serve`, at its end after a signal. */
 interface StoppedEvent {
   event: 'stopped';
@@ -302,6 +309,7 @@ export type CliEvent =
   | ListeningEvent
   | ReloadedEvent
   | ReloadFailedEvent
+  | DrainingEvent
   | StoppedEvent
   | InfoEvent
   | OperationEvent

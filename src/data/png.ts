@@ -46,6 +46,13 @@ const COLOR_TYPES: Readonly<Record<number, { channels: number; depths: readonly 
 };
 const PALETTE = 3;
 
+/** The pixels that a PNG claims to have, without a look at the rest of the file; 0 where this is no PNG. */
+export function pixelsInHeader(bytes: Uint8Array): number {
+  if (!isPng(bytes) || bytes.length < 24) return 0;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return view.getUint32(16) * view.getUint32(20);
+}
+
 type Fail = (what: string, field: string, found: string | number, hint?: string) => MnistTrainError;
 
 /** True when the bytes begin as a PNG file does. */

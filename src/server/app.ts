@@ -1,3 +1,4 @@
+import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import fastify, {
   type FastifyBaseLogger,
@@ -7,6 +8,7 @@ import fastify, {
   type FastifyRequest,
   LogController,
 } from 'fastify';
+import { Connections } from './connections.js';
 import { errorBody, HttpError } from './http-error.js';
 import { createMetrics, type ServerMetrics } from './metrics.js';
 import { predictRoutes } from './predict.js';
@@ -18,9 +20,11 @@ export interface AppOptions {
   bodyLimit: number;
   /** The most samples in a request. */
   batchLimit: number;
+  /** The most pixels in the PNGs of a request. */
+  pixelLimit: number;
   /** The most requests at a time; further ones are answered with 503. */
   maxConcurrent: number;
-  /** Within so much a request must have arrived, head and body. */
+  /** Within so much a request must have arrived, head and body, and its answer must have been taken. */
   requestTimeoutMilliseconds: number;
   /** Pino's options. */
   logger: { level: string; stream?: NodeJS.WritableStream } | false;
@@ -30,11 +34,14 @@ export interface App {
   readonly server: FastifyInstance;
   readonly metrics: ServerMetrics;
   readonly log: FastifyBaseLogger;
+  /** Requests that have not been answered yet. */
+  inFlight(): number;
 }
 
 /** A server that has not begun to listen: routes, limits, metrics, and one form of answer for every error. */
 export function createApp(options: AppOptions): App {
   const { service, bodyLimit, requestTimeoutMilliseconds, logger } = options;
+  const connections = new Connections();
   const server = fastify({
     logger: logger || false,
     // A line per request costs more than the prediction: only where somebody asked for it.
@@ -46,15 +53,22 @@ export function createApp(options: AppOptions): App {
       headersTimeout: requestTimeoutMilliseconds,
       // How long after its time a slow request may be noticed.
       connectionsCheckingInterval: Math.min(1000, requestTimeoutMilliseconds / 4),
+      // Node's own answer says nothing; see `checkHost`.
+      requireHostHeader: false,
     },
-    clientErrorHandler: answerClientError,
+    clientErrorHandler: (error, socket) => refuseConnection(error, socket),
     frameworkErrors: answerError,
     return503OnClosing: false,
   });
   // Only what predict.ts has a parser for, and JSON.
   server.removeContentTypeParser('text/plain');
-  const inFlight = limitConcurrency(server, options.maxConcurrent);
+  const inFlight = () => connections.inFlight;
   const metrics = createMetrics(inFlight, () => service.current.version);
+  const refuseConnection = connectionErrors(connections, metrics);
+  refuseTunnels(server, metrics);
+  limitConcurrency(server, connections, options.maxConcurrent);
+  const stopCutting = connections.cutSlowReaders(requestTimeoutMilliseconds);
+  server.addHook('onClose', async () => stopCutting());
   measure(server, metrics);
   answerErrors(server);
   server.get('/healthz', () => {
@@ -67,31 +81,33 @@ export function createApp(options: AppOptions): App {
     reply.header('content-type', metrics.registry.contentType);
     return metrics.registry.metrics();
   });
-  server.register(predictRoutes, { service, metrics, batchLimit: options.batchLimit });
-  return { server, metrics, log: server.log };
+  server.register(predictRoutes, { service, metrics, batchLimit: options.batchLimit, pixelLimit: options.pixelLimit });
+  return { server, metrics, log: server.log, inFlight };
 }
 
-/** Answers with 503 beyond so many requests at a time, and at the end. Returns how many there are. */
-function limitConcurrency(server: FastifyInstance, most: number): () => number {
-  let inFlight = 0;
+/** Answers with 503 beyond so many requests at a time, and at the end. */
+function limitConcurrency(server: FastifyInstance, connections: Connections, most: number): void {
   let closing = false;
   server.addHook('preClose', (done) => {
     closing = true;
+    connections.closeAfterAnswers();
     done();
   });
-  server.addHook('onRequest', (_request, reply, done) => {
-    inFlight++;
-    // Comes however the answer ends, also when the client went away.
-    reply.raw.once('close', () => {
-      inFlight--;
-    });
+  server.addHook('onRequest', ({ raw }, reply, done) => {
+    connections.track(raw, reply.raw);
     if (closing) return done(new HttpError(503, 'The server is ending.', { connection: 'close' }));
-    if (inFlight <= most) return done();
-    done(
-      new HttpError(503, `${most} requests are being answered already. Try again in a second.`, { 'retry-after': '1' }),
-    );
+    if (connections.inFlight > most) {
+      const message = `${most} requests are being answered already. Try again in a second.`;
+      return done(new HttpError(503, message, { 'retry-after': '1' }));
+    }
+    done(checkHost(raw));
   });
-  return () => inFlight;
+}
+
+/** HTTP/1.1 asks for it (RFC 9112, 3.2). */
+function checkHost({ httpVersion, headers }: IncomingMessage): HttpError | undefined {
+  if (httpVersion !== '1.1' || headers.host !== undefined) return undefined;
+  return new HttpError(400, 'Expected a host header, received none.', { connection: 'close' });
 }
 
 function measure(server: FastifyInstance, { requests, duration }: ServerMetrics): void {
@@ -166,20 +182,47 @@ const CLIENT_ERRORS: Readonly<Record<string, readonly [number, string]>> = {
   HPE_CHUNK_EXTENSIONS_OVERFLOW: [413, 'The extensions of a chunk are too large.'],
 };
 
-/** What comes before a request is one: garbage, heads that are too large, and requests that do not arrive in time. */
-function answerClientError(error: NodeJS.ErrnoException & { reason?: string }, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || socket.destroyed) return;
-  const [status, message] = CLIENT_ERRORS[error.code ?? ''] ?? [
-    400,
-    `This is not HTTP: ${error.reason ?? error.code}.`,
-  ];
-  const body = JSON.stringify(errorBody(status, message));
+/** What is no request: garbage, heads that are too large, and requests that do not arrive in time. */
+function connectionErrors(connections: Connections, { requests }: ServerMetrics) {
+  const refused = new WeakSet<Socket>();
+  return (error: NodeJS.ErrnoException & { reason?: string }, socket: Socket): void => {
+    // What comes after an error is one more.
+    if (error.code === 'ECONNRESET' || socket.destroyed || refused.has(socket)) return;
+    refused.add(socket);
+    const [status, message] = CLIENT_ERRORS[error.code ?? ''] ?? [
+      400,
+      `This is not HTTP: ${error.reason ?? error.code}.`,
+    ];
+    connections.afterAnswers(socket, () => {
+      requests.inc({ method: 'unknown', route: 'unknown', status });
+      endWith(socket, status, message);
+    });
+  };
+}
+
+/** CONNECT, which Node would end without an answer, and expectations, which it would refuse without a reason. */
+function refuseTunnels({ server }: FastifyInstance, { requests }: ServerMetrics): void {
+  server.on('connect', ({ method }: IncomingMessage, socket: Socket) => {
+    requests.inc({ method, route: 'unknown', status: 405 });
+    socket.on('error', () => socket.destroy());
+    endWith(socket, 405, `Expected GET or POST, received ${method}.`, 'allow: GET, POST\r\n');
+  });
+  server.on('checkExpectation', ({ method, headers }: IncomingMessage, reply: ServerResponse) => {
+    requests.inc({ method, route: 'unknown', status: 417 });
+    const message = `Expected 100-continue for expect, received ${headers.expect}.`;
+    const type = 'application/json; charset=utf-8';
+    reply.writeHead(417, { 'content-type': type, connection: 'close' }).end(JSON.stringify(errorBody(417, message)));
+  });
+}
+
+function endWith(socket: Socket, status: number, message: string, headers = ''): void {
   if (!socket.writable) {
     socket.destroy();
     return;
   }
+  const body = JSON.stringify(errorBody(status, message));
   socket.end(
-    `HTTP/1.1 ${status} ${errorBody(status, '').error.code}\r\ncontent-type: application/json; charset=utf-8\r\n` +
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\ncontent-type: application/json; charset=utf-8\r\n${headers}` +
       `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
   );
   // A client that goes on sending, or does not read, shall not keep the connection.

@@ -1,4 +1,5 @@
 import { importImage } from '../data/image.js';
+import { pixelsInHeader } from '../data/png.js';
 import { describeValue, MnistTrainError } from '../errors.js';
 import type { Predictor } from '../index.js';
 import { HttpError } from './http-error.js';
@@ -19,12 +20,15 @@ interface Wanted {
   shape: readonly number[];
   /** The most samples in a request. */
   batchLimit: number;
+  /** The most pixels in the PNGs of a request: a small file may hold many, and decoding them takes their time. */
+  pixelLimit: number;
 }
 
-export const wantedBy = ({ inputShape }: Predictor, batchLimit: number): Wanted => ({
+export const wantedBy = ({ inputShape }: Predictor, batchLimit: number, pixelLimit: number): Wanted => ({
   size: sizeOf(inputShape),
   shape: inputShape,
   batchLimit,
+  pixelLimit,
 });
 
 const refuse = (message: string): HttpError => new HttpError(400, message);
@@ -41,8 +45,9 @@ export function readBytes(body: Uint8Array, { size, shape, batchLimit }: Wanted)
   return { values: body, count, single: count === 1 };
 }
 
-/** A PNG of any size, converted as MNIST was made. Throws a 400. */
-export function readPng(body: Uint8Array, { shape }: Wanted): RequestedSamples {
+/** A PNG, converted as MNIST was made. Throws a 400, or a 413 for too many pixels. */
+export function readPng(body: Uint8Array, { shape, pixelLimit }: Wanted): RequestedSamples {
+  checkPixels(pixelsInHeader(body), pixelLimit);
   return { values: pixelsOf(body, 'the PNG', shape), count: 1, single: true };
 }
 
@@ -94,20 +99,29 @@ export function readJson(body: unknown, wanted: Wanted): RequestedSamples {
   }
   checkCount(samples.length, wanted.batchLimit);
   const values = new (kind.startsWith('input') ? Float32Array : Uint8Array)(samples.length * wanted.size);
-  samples.forEach((sample, index) => {
-    const name = single ? kind : `${kind}[${index}]`;
-    const place = index * wanted.size;
-    if (kind.startsWith('png')) values.set(decodePng(sample, name, wanted), place);
-    else copyNumbers(sample, name, wanted, values, place);
-  });
+  const nameOf = (index: number) => (single ? kind : `${kind}[${index}]`);
+  if (kind.startsWith('png')) {
+    const pngs = samples.map((sample, index) => readBase64(sample, nameOf(index)));
+    checkPixels(
+      pngs.reduce((sum, png) => sum + pixelsInHeader(png), 0),
+      wanted.pixelLimit,
+    );
+    pngs.forEach((png, index) => {
+      values.set(pixelsOf(png, nameOf(index), wanted.shape), index * wanted.size);
+    });
+  } else {
+    samples.forEach((sample, index) => {
+      copyNumbers(sample, nameOf(index), wanted, values, index * wanted.size);
+    });
+  }
   return { values, count: samples.length, single };
 }
 
-function decodePng(text: unknown, name: string, { shape }: Wanted): Uint8Array {
+function readBase64(text: unknown, name: string): Uint8Array {
   if (typeof text !== 'string' || !/^[A-Za-z0-9+/]+={0,2}$/.test(text)) {
     throw refuse(`Expected a PNG in base64 for ${name}, received ${describeValue(text)}.`);
   }
-  return pixelsOf(Buffer.from(text, 'base64'), name, shape);
+  return Buffer.from(text, 'base64');
 }
 
 /** A sample's numbers, flat or nested: [[...], [...]]. */
@@ -134,6 +148,11 @@ function copyNumbers(
     }
     target[place + index] = number;
   });
+}
+
+function checkPixels(pixels: number, pixelLimit: number): void {
+  if (pixels <= pixelLimit) return;
+  throw new HttpError(413, `Expected at most ${pixelLimit} pixels in PNGs, received ${pixels}. Scale them down first.`);
 }
 
 function checkCount(count: number, batchLimit: number): void {

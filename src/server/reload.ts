@@ -23,23 +23,33 @@ export function watchModel(service: Service, events: ReloadEvents): () => void {
   const reload = async () => {
     if (ended) return;
     try {
-      if (await service.reload()) events.onReload();
+      if ((await service.reload()) && !ended) events.onReload();
     } catch (error) {
-      events.onFailure(error as Error);
+      if (!ended) events.onFailure(error as Error);
     }
   };
-  const watcher: FSWatcher = watch(dirname(service.path), (_type, changed) => {
-    if (changed !== null && changed !== name) return;
+  const reloadSoon = () => {
     clearTimeout(timer);
     timer = setTimeout(() => {
       // One after the other: the newest file is the last one in service.
       loading = loading.then(reload);
     }, SETTLE_MILLISECONDS);
-  });
-  watcher.on('error', (error) => events.onFailure(error));
+  };
+  let watcher: FSWatcher | undefined;
+  try {
+    watcher = watch(dirname(service.path), (_type, changed) => {
+      if (changed === null || changed === name) reloadSoon();
+    });
+    watcher.on('error', (error) => events.onFailure(error));
+  } catch (error) {
+    // Systems have only so many watchers, and some file systems none: no reason not to serve.
+    events.onFailure(error as Error);
+  }
+  // The file may have changed between its reading and the beginning of the watch.
+  reloadSoon();
   return () => {
     ended = true;
     clearTimeout(timer);
-    watcher.close();
+    watcher?.close();
   };
 }

@@ -66,6 +66,12 @@ async function serve(...options: string[]) {
   return { child, url, port: Number(new URL(url).port), post, event, events, end, output };
 }
 
+/** The end of a connection, also one that the server cuts off: `once` would reject then. */
+function closing(socket: Socket): Promise<unknown> {
+  socket.on('error', () => {});
+  return new Promise((resolve) => socket.once('close', resolve));
+}
+
 /** Sends raw bytes and resolves with all that comes back until the connection ends. */
 async function raw(port: number, ...pieces: (string | Buffer)[]): Promise<string> {
   const socket: Socket = connect(port, '127.0.0.1');
@@ -73,15 +79,15 @@ async function raw(port: number, ...pieces: (string | Buffer)[]): Promise<string
   socket.setEncoding('latin1').on('data', (text) => {
     reply += text;
   });
-  socket.on('error', () => {});
+  const closed = closing(socket);
   for (const piece of pieces) socket.write(piece);
-  await once(socket, 'close');
+  await closed;
   return reply;
 }
 
 const statusOf = (reply: string) => Number(reply.split(' ')[1]);
-const head = (length: number | string, type = 'application/octet-stream') =>
-  `POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: ${type}\r\ncontent-length: ${length}\r\nconnection: close\r\n\r\n`;
+const head = (length: number | string, type = 'application/octet-stream', connection = 'close') =>
+  `POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: ${type}\r\ncontent-length: ${length}\r\nconnection: ${connection}\r\n\r\n`;
 
 describe('serve', () => {
   it('answers, and ends with status 0 when it is told to', async () => {
@@ -91,30 +97,39 @@ describe('serve', () => {
     expect(((await reply.json()) as { probabilities: number[] }).probabilities).toHaveLength(10);
     const { status, events, stderr } = await server.end();
     expect(status).toBe(0);
-    expect(events.map(({ event }) => event)).toEqual(['listening', 'stopped']);
+    expect(events.map(({ event }) => event)).toEqual(['listening', 'draining', 'stopped']);
+    expect(events.at(-2)).toEqual({ event: 'draining', inFlight: 0 });
     expect(events.at(-1)).toEqual({ event: 'stopped', drained: true });
     expect(stderr).toMatch(/Serving .* on http:\/\/127\.0\.0\.1:\d+\./);
   });
 
-  it('finishes a request in flight before it ends, and takes no new ones', async () => {
-    const server = await serve();
-    const socket = connect(server.port, '127.0.0.1');
-    let reply = '';
-    socket.setEncoding('latin1').on('data', (text) => {
-      reply += text;
-    });
-    socket.write(head(784));
-    socket.write(image.subarray(0, 400));
-    await sleep(200);
-    const ended = server.end();
-    while (!server.output.stderr.includes('Stopping')) await sleep(10);
-    await sleep(100);
-    await expect(fetch(`${server.url}/healthz`)).rejects.toThrow();
-    socket.write(image.subarray(400));
-    await once(socket, 'close');
-    expect(statusOf(reply)).toBe(200);
-    expect(await ended).toMatchObject({ status: 0 });
-  });
+  it.each(['close', 'keep-alive'])(
+    'finishes a request in flight (connection: %s), and takes no new ones',
+    async (connection) => {
+      const server = await serve();
+      const socket = connect(server.port, '127.0.0.1');
+      let reply = '';
+      socket.setEncoding('latin1').on('data', (text) => {
+        reply += text;
+      });
+      socket.write(head(784, undefined, connection));
+      socket.write(image.subarray(0, 400));
+      await sleep(200);
+      const ended = server.end();
+      while (!server.output.stderr.includes('Stopping')) await sleep(10);
+      await sleep(100);
+      await expect(fetch(`${server.url}/healthz`)).rejects.toThrow();
+      socket.write(image.subarray(400));
+      await once(socket, 'close');
+      expect(statusOf(reply)).toBe(200);
+      const { status, events } = await ended;
+      expect(status).toBe(0);
+      expect(events.slice(-2)).toEqual([
+        { event: 'draining', inFlight: 1 },
+        { event: 'stopped', drained: true },
+      ]);
+    },
+  );
 
   it('gives up on a request that does not end within the drain timeout', async () => {
     const server = await serve('--drain-timeout', '0.3', '--request-timeout', '60');
@@ -199,6 +214,9 @@ describe('malformed requests', () => {
       ],
     ],
     ['too long a head', [431], () => [`GET / HTTP/1.1\r\nhost: x\r\n${'a: b\r\n'.repeat(20_000)}\r\n`]],
+    ['a tunnel', [405], () => ['CONNECT x:1 HTTP/1.1\r\nhost: x\r\n\r\n']],
+    ['an expectation', [417], () => ['GET /healthz HTTP/1.1\r\nhost: x\r\nexpect: much\r\n\r\n']],
+    ['no host', [400], () => ['GET /healthz HTTP/1.1\r\n\r\n']],
     ['another method', [405], () => ['DELETE /predict HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n']],
     ['a bad path', [400], (i) => [`GET /${'x'.repeat(i)}%zz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`]],
     [
@@ -233,12 +251,73 @@ describe('malformed requests', () => {
     await loads;
     for (const { name, statuses, reply } of replies) {
       expect(statuses, `${name}: ${reply.slice(0, 300)}`).toContain(statusOf(reply));
-      const { error } = JSON.parse(reply.slice(reply.indexOf('\r\n\r\n') + 4));
+      const { error } = JSON.parse(/\{.*\}/.exec(reply)?.[0] ?? '{}');
       expect(error.message, name).toMatch(/\w{3,}/);
     }
     expect(good).toBeGreaterThan(100);
     expect(await (await server.post(image)).text()).toBe(wanted);
     expect(await server.end()).toMatchObject({ status: 0 });
+  });
+});
+
+describe('clients that misbehave on one connection', () => {
+  const request = (body: Buffer) => Buffer.concat([Buffer.from(head(body.length, undefined, 'keep-alive')), body]);
+  const answer = async ({ post }: Awaited<ReturnType<typeof serve>>) => (await post(image)).status;
+
+  it.each([1, 100])('get the answer to a request of %i images before the refusal of what follows', async (count) => {
+    const server = await serve();
+    const good = request(Buffer.concat(Array.from({ length: count }, () => image)));
+    const reply = await raw(server.port, Buffer.concat([good, Buffer.from('GARBAGE GARBAGE\r\n\r\n')]));
+    expect(reply.match(/HTTP\/1\.1 \d+/g)).toEqual(['HTTP/1.1 200', 'HTTP/1.1 400']);
+    const metrics = await (await fetch(`${server.url}/metrics`)).text();
+    expect(metrics).toContain('{method="unknown",route="unknown",status="400"} 1');
+    await server.end();
+  });
+
+  it('leave no request behind when they go away before the answers', async () => {
+    const server = await serve('--max-concurrent', '8');
+    const slow = request(Buffer.alloc(784 * 3000, 7));
+    for (let client = 0; client < 12; client++) {
+      const socket = connect(server.port, '127.0.0.1');
+      socket.on('error', () => {});
+      await new Promise((sent) => {
+        socket.write(Buffer.concat([slow, request(image), request(image), request(image)]), sent);
+      });
+      await sleep(10);
+      socket.destroy();
+      await sleep(50);
+    }
+    while ((await answer(server)) !== 200) await sleep(20);
+    const metrics = await (await fetch(`${server.url}/metrics`)).text();
+    expect(metrics).toContain('mnist_train_requests_in_flight 1\n');
+    await server.end();
+  });
+
+  it('are cut off when they do not read', async () => {
+    const server = await serve('--batch-limit', '10000', '--request-timeout', '1');
+    const socket = connect(server.port, '127.0.0.1').pause();
+    const closed = closing(socket);
+    // Answers of 15 MB together: more than the buffers of a connection hold.
+    const large = request(Buffer.alloc(784 * 10_000, 7));
+    for (let each = 0; each < 10; each++) socket.write(large);
+    const inFlight = async () => {
+      const metrics = await (await fetch(`${server.url}/metrics`)).text();
+      return Number(/requests_in_flight (\d+)/.exec(metrics)?.[1]) - 1;
+    };
+    while ((await inFlight()) === 0) await sleep(10);
+    // Nobody reads, and still nothing is in flight for good.
+    for (let quiet = 0; quiet < 20; quiet++) {
+      if ((await inFlight()) > 0) quiet = 0;
+      await sleep(20);
+    }
+    let received = '';
+    socket.setEncoding('latin1').on('data', (text) => {
+      received += text;
+    });
+    socket.resume();
+    await closed;
+    expect(received.match(/HTTP\/1\.1 200/g)?.length ?? 0).toBeLessThan(10);
+    await server.end();
   });
 });
 
@@ -267,6 +346,7 @@ describe('serve refuses', () => {
     [['--log-level', 'loud'], /--log-level/],
     [['--max-concurrent', 'many'], /--max-concurrent/],
     [['--batch-limit', '0'], /--batch-limit/],
+    [['--pixel-limit', '0'], /--pixel-limit/],
   ])('%s', async (options, message) => {
     const { status, stderr } = await runCli(['serve', model, ...options], { cwd });
     expect(status).toBe(2);

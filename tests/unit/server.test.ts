@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { encode } from 'fast-png';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { dense, type Layer, loadModel, sequential } from '../../src/index.js';
-import { createApp } from '../../src/server/app.js';
+import { type AppOptions, createApp } from '../../src/server/app.js';
 import { Service } from '../../src/server/service.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'mnist-train-server-'));
@@ -23,12 +23,13 @@ afterEach(async () => {
   for (const each of open.splice(0)) await each.close();
 });
 
-async function start(path: string, limits: { bodyLimit?: number; batchLimit?: number; maxConcurrent?: number } = {}) {
+async function start(path: string, limits: Partial<AppOptions> = {}) {
   const service = await Service.open(path, { backend: 'js' });
   const { server } = createApp({
     service,
     bodyLimit: 1e6,
     batchLimit: 100,
+    pixelLimit: 1e5,
     maxConcurrent: 100,
     requestTimeoutMilliseconds: 5000,
     logger: false,
@@ -121,6 +122,10 @@ describe('wrong requests', () => {
   const png = Buffer.from(encode({ width: 28, height: 28, data: new Uint8Array(image), channels: 1 }));
   const huge = Buffer.from(png);
   huge.writeUInt32BE(1e9, 16);
+  const large = Buffer.from(encode({ width: 200, height: 200, data: new Uint8Array(40_000), channels: 1 })).toString(
+    'base64',
+  );
+  const manyPixels = JSON.stringify({ pngs: [large, large, large] });
   const wrong: [string, Buffer | string, string | undefined, number, RegExp][] = [
     ['too few bytes', Buffer.alloc(783), BYTES, 400, /Expected 784 bytes, or a multiple.*received 783 bytes/],
     ['no bytes', Buffer.alloc(0), BYTES, 400, /received 0 bytes/],
@@ -131,7 +136,8 @@ describe('wrong requests', () => {
     ['nothing', '', undefined, 400, /received undefined/],
     ['a truncated PNG', png.subarray(0, png.length >> 1), 'image/png', 400, /PNG/],
     ['a PNG of a flipped bit', Buffer.from(png.map((b, i) => (i === 60 ? b ^ 1 : b))), 'image/png', 400, /the PNG/],
-    ['a PNG that promises to be vast', huge, 'image/png', 400, /the PNG/],
+    ['a PNG that promises to be vast', huge, 'image/png', 413, /at most 100000 pixels in PNGs, received 28000000000/],
+    ['PNGs of too many pixels together', manyPixels, 'application/json', 413, /received 120000/],
     ['no PNG', image, 'image/png', 400, /Expected a PNG image/],
     ['bad JSON', '{"image":[', 'application/json', 400, /JSON/],
     ['a list', '[]', 'application/json', 400, /Expected an object/],
@@ -189,6 +195,23 @@ describe('wrong requests', () => {
       ],
     });
     expect([reply.statusCode, reply.json().error.code]).toEqual([422, 'unprocessable_entity']);
+  });
+
+  it('compressed bodies', async () => {
+    const { server } = await start(await saved('digits.safetensors'));
+    const headers = { 'content-type': BYTES, 'content-encoding': 'gzip' };
+    const reply = await server.inject({ method: 'POST', url: '/predict', headers, body: image });
+    expect([reply.statusCode, reply.json().error.message]).toEqual([
+      415,
+      'Expected a body without content-encoding, received gzip.',
+    ]);
+  });
+
+  it('counts only what was predicted', async () => {
+    const { json, server } = await start(await saved('numbers.safetensors', 1, [dense({ units: 2 })], [3]));
+    await json({ input: [1, 2, 3] });
+    await json({ input: [3e38, 3e38, -3e38] });
+    expect((await server.inject('/metrics')).body).toContain('mnist_train_predictions_total 1\n');
   });
 
   it('other paths and methods', async () => {

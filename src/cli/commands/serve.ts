@@ -19,6 +19,7 @@ interface ServeOptions extends CommonOptions, EngineOptions {
   port: number;
   bodyLimit: number;
   batchLimit: number;
+  pixelLimit: number;
   maxConcurrent: number;
   requestTimeout: number;
   drainTimeout: number;
@@ -39,13 +40,19 @@ export function serveCommand(run: Run): Command {
     .option('--port <n>', 'port to listen on; 0 for one that is free', integer('--port', 0, 65_535), 8000)
     .option('--body-limit <bytes>', 'most bytes in a request', integer('--body-limit', 1, 2 ** 30), 8 * MEBIBYTE)
     .option('--batch-limit <n>', 'most samples in a request', integer('--batch-limit', 1, 1e6), 4096)
+    .option('--pixel-limit <n>', 'most pixels in the PNGs of a request', integer('--pixel-limit', 1, 2 ** 26), 2 ** 20)
     .option(
       '--max-concurrent <n>',
       'most requests at a time, the others get 503',
       integer('--max-concurrent', 1, 1e6),
       1024,
     )
-    .option('--request-timeout <s>', 'seconds within which a request must arrive', seconds('--request-timeout'), 10)
+    .option(
+      '--request-timeout <s>',
+      'seconds within which a request must arrive and its answer be taken',
+      seconds('--request-timeout'),
+      10,
+    )
     .option('--drain-timeout <s>', 'seconds that requests in flight get at the end', seconds('--drain-timeout'), 10)
     .option('--no-reload', 'keep the model as it was read first')
     .addOption(
@@ -74,13 +81,14 @@ async function serve(context: Context, options: ServeOptions, [path]: string[]):
   });
   try {
     const url = await listen(app, options);
-    const stopWatching = options.reload ? watchModel(service, reloadEvents(app, service, output)) : () => {};
     tellListening(output, service, url);
+    const stopWatching = options.reload ? watchModel(service, reloadEvents(app, service, output)) : () => {};
     try {
       if (!signal.aborted) await once(signal, 'abort');
     } finally {
       stopWatching();
     }
+    output.event({ event: 'draining', inFlight: app.inFlight() });
     output.event({ event: 'stopped', drained: await drain(app, options.drainTimeout) });
   } finally {
     service.dispose();
