@@ -132,7 +132,8 @@ class Roving {
     };
     // A finger that scrolls passes over many; it chooses with a tap.
     group.addEventListener('pointerover', (event) => event.pointerType !== 'touch' && chosen(event));
-    group.addEventListener('click', chosen);
+    // Also where the browser takes a tap behind a stroke for a part of it, and sends no click.
+    for (const type of ['pointerup', 'click']) group.addEventListener(type, chosen);
     group.addEventListener('focusin', (event) => {
       const index = indexOf(event.target);
       if (index < 0) return;
@@ -325,7 +326,7 @@ class Cells {
       if (neuron !== null && neuron !== this.#marked) go(neuron);
     };
     this.#canvas.addEventListener('pointermove', (event) => event.pointerType !== 'touch' && point(event));
-    this.#canvas.addEventListener('click', point);
+    for (const type of ['pointerup', 'click']) this.#canvas.addEventListener(type, point);
     this.#canvas.addEventListener('focus', () => this.#canvas.matches(':focus-visible') && go(this.#current));
     this.#canvas.addEventListener('keydown', (event) => {
       const next = this.#next(event);
