@@ -3,12 +3,12 @@ import { type Dataset, dense, type Layer, type Predictor, sequential } from '../
 import { RandomPurpose, RandomStream } from '../../src/random.js';
 
 /** What these tests draw: a ring, a stroke from top to bottom, and one from left to right. */
-export const CLASS_NAMES = ['0', '1', 'dash'];
+const CLASS_NAMES = ['0', '1', 'dash'];
 
 const SIDE = 56;
 
 /** Drawings of three kinds, imported as the server imports them. */
-export function drawnSamples(count: number, seed = 3): Dataset {
+function drawnSamples(count: number, seed = 3): Dataset {
   const stream = new RandomStream(seed, RandomPurpose.augment);
   const inputs = new Uint8Array(count * 784);
   const targets = new Uint8Array(count);
