@@ -8,5 +8,7 @@ export default defineConfig({
     maxWorkers: 2,
     testTimeout: 60_000,
     hookTimeout: 60_000,
+    // What a browser shows comes when a busy machine lets it.
+    expect: { poll: { timeout: 20_000 } },
   },
 });

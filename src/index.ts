@@ -56,6 +56,7 @@ export type { Metric, MetricBatch, MetricOptions, MetricState, MetricTask } from
 export { negativeLogLikelihood } from './metrics/negative-log-likelihood.js';
 export { type MetricName, metrics } from './metrics/resolve.js';
 export { type TopKAccuracyOptions, topKAccuracy } from './metrics/top-k-accuracy.js';
+export type { LayerActivations, LayerOutput } from './model/activations.js';
 export type { AugmentationOptions } from './model/augmentation.js';
 export type { Calibration, CalibrationQuality } from './model/calibrate.js';
 export {
@@ -73,6 +74,7 @@ export {
 } from './model/find-learning-rate.js';
 export type { PredictOptions } from './model/inference.js';
 export { type Fold, type KFoldOptions, kFold } from './model/k-fold.js';
+export type { NeuronWeights, WeightImage } from './model/neuron-weights.js';
 export { openPredictor, type Predictor, type SharedModel } from './model/predictor.js';
 export type { LabelledSamples, PredictInputs } from './model/samples.js';
 export {

@@ -34,7 +34,11 @@ const LEAST_CONTRAST = 16;
  * @throws ERR_FORMAT for a file that is not an undamaged PNG, ERR_DATA when nothing is drawn.
  */
 export function importImage(bytes: Uint8Array, source: string, size: ImageSize = MNIST_SIZE): ImportedImage {
-  const picture = decodePng(bytes, source);
+  return importPicture(decodePng(bytes, source), source, size);
+}
+
+/** The same from what `decodePng` gives, or from grey values alone. Writes into the picture. */
+export function importPicture(picture: Picture, source: string, size: ImageSize = MNIST_SIZE): ImportedImage {
   const { width, height } = picture;
   const notes: string[] = [];
   const grey = flatten(picture, notes);

@@ -5,9 +5,11 @@ import { layerFromConfig } from '../layers/from-config.js';
 import type { LayerConfig, OutputActivation } from '../layers/layer.js';
 import { checkOptions, type OptionNames } from '../options.js';
 import { sizeOf } from '../program/program.js';
+import { type LayerActivations, type LayerOutput, LayerProbes, layerOutputs, namedWeights } from './activations.js';
 import { checkEngineOptions, Engine, type EngineOptions } from './engine.js';
 import { type PredictOptions, predictSamples, predictSamplesSync } from './inference.js';
 import { lowerModel } from './lower.js';
+import { type NeuronWeights, neuronWeights } from './neuron-weights.js';
 import type { PredictInputs } from './samples.js';
 import { checkModelFields, FORMAT_VERSION, type ModelConfig } from './serialization.js';
 import { buildStack, type Stack } from './stack.js';
@@ -38,6 +40,8 @@ export class Predictor {
   readonly shared: SharedModel;
   readonly #stack: Stack;
   readonly #engine: Engine;
+  /** Made when somebody asks for activations first. */
+  #probes: LayerProbes | null = null;
   #inFlight = 0;
   #disposed = false;
 
@@ -109,6 +113,27 @@ export class Predictor {
     return predictSamplesSync(this.#engine, this.#stack, inputs, output);
   }
 
+  /** The layers and the shapes of what they put out, as `activations` has them. */
+  get layerOutputs(): readonly LayerOutput[] {
+    return layerOutputs(this.#stack);
+  }
+
+  /** As `Sequential.activations`. */
+  activations(inputs: PredictInputs): LayerActivations[] {
+    this.#checkAlive();
+    if (!this.#probes) {
+      const copies = splitWeights(this.shared.weights, this.#stack);
+      this.#probes = new LayerProbes(this.#stack, namedWeights(this.#stack, copies), this.#engine.choice);
+    }
+    return this.#probes.activations(inputs);
+  }
+
+  /** As `Sequential.neuronWeights`. */
+  neuronWeights(layer: number, neuron: number): NeuronWeights | null {
+    const views = viewsOf(this.shared.weights, this.#stack);
+    return neuronWeights(this.#stack, namedWeights(this.#stack, views), layer, neuron);
+  }
+
   /** Copies of the parameters, as `Sequential.getWeights` gives them. */
   getWeights(): Float32Array[] {
     return splitWeights(this.shared.weights, this.#stack);
@@ -125,6 +150,8 @@ export class Predictor {
    */
   dispose(): void {
     this.#disposed = true;
+    this.#probes?.dispose();
+    this.#probes = null;
     this.#free();
   }
 
@@ -190,14 +217,18 @@ export function openPredictor(shared: SharedModel, options?: EngineOptions): Pre
   return new Predictor({ config, metadata, weights }, stack, { ...engineOptions, threads: engineOptions.threads ?? 1 });
 }
 
-/** Copies of the parameters in a block of them. */
+/** Copies of the parameters in a block of them: what is computed with shall not be memory that others hold. */
 function splitWeights(weights: SharedArrayBuffer, stack: Stack): Float32Array[] {
+  return viewsOf(weights, stack).map((values) => Float32Array.from(values));
+}
+
+/** The parameters in a block of them, for those who only read. */
+function viewsOf(weights: SharedArrayBuffer, stack: Stack): Float32Array[] {
   const floats = new Float32Array(weights);
   let end = 0;
   return stack.parameters.map(({ spec }) => {
     const start = end;
     end += sizeOf(spec.shape);
-    // Not a view: what is computed with shall not be memory that others hold.
-    return Float32Array.from(floats.subarray(start, end));
+    return floats.subarray(start, end);
   });
 }

@@ -11,6 +11,7 @@ import { type OptimizerName, resolveOptimizer } from '../optimizers/resolve.js';
 import { checkOptions, checkSignal, type OptionNames } from '../options.js';
 import { type Program, sizeOf } from '../program/program.js';
 import { initialScheduleState } from '../schedules/schedule.js';
+import { type LayerActivations, LayerProbes, namedWeights, type WeightsByName } from './activations.js';
 import { type AugmentationOptions, resolveAugmentation } from './augmentation.js';
 import { type Calibration, calibrateModel } from './calibrate.js';
 import { checkEngineOptions, Engine, type EngineOptions, INFER_CAPACITY } from './engine.js';
@@ -18,6 +19,7 @@ import { EVALUATION_BATCH_SIZE, indices } from './evaluate.js';
 import { compileMetrics, evaluateWithMetrics } from './evaluate-metrics.js';
 import { abortedError, type PredictOptions, predictSamples, predictSamplesSync } from './inference.js';
 import { type Capacities, lowerModel } from './lower.js';
+import { type NeuronWeights, neuronWeights } from './neuron-weights.js';
 import { ENGINE_OPTIONS, makePredictor, type Predictor } from './predictor.js';
 import { type LabelledSamples, type PredictInputs, readSamples } from './samples.js';
 import {
@@ -125,6 +127,8 @@ export class Sequential {
   readonly #engineOptions: EngineOptions;
   #compileOptions: CompileOptions | null = null;
   #training: Training | null = null;
+  /** Made when somebody asks for activations first. */
+  #probes: LayerProbes | null = null;
   #fitting = false;
   /** Whether a fit waits for a callback. */
   readonly #moments = { open: false };
@@ -203,6 +207,7 @@ export class Sequential {
     this.#checkNotFitting('compile');
     if (this.#engine.busy) throw new MnistTrainError('ERR_STATE', 'Wait for evaluate to end before compile.');
     this.#engine.reconfigure(engineOptions, averagesOf(this.#stack.parameters, optimizer));
+    this.#dropProbes();
     this.#compileOptions = { ...checked, optimizer, loss };
     this.#training = {
       loss,
@@ -345,6 +350,28 @@ export class Sequential {
   }
 
   /**
+   * What every layer puts out for one sample or a few, at once and on the calling thread, with the weights published last
+   * as `predict` uses them. A residual is one layer; what dropout, flatten and the like pass on is there again. The last
+   * layer's values are those of `predictSync` to the bit. Throws ERR_ARGUMENT or ERR_SHAPE for wrong inputs.
+   */
+  activations(inputs: PredictInputs): LayerActivations[] {
+    const weights = this.#published();
+    if (this.#probes) this.#probes.write(weights);
+    else this.#probes = new LayerProbes(this.#stack, weights, this.#engine.choice);
+    return this.#probes.activations(inputs);
+  }
+
+  /**
+   * The weights of one neuron, and which numbers of the input count for it; null where no single set of weights says
+   * that. `layer` counts the layers given to `sequential`, `neuron` the numbers that the layer puts out, row-major; of an
+   * activation or a pool, the weights are those of the layer before it. See `NeuronWeights` for what `pixels` leaves out.
+   * Throws ERR_ARGUMENT for a layer or neuron that the model does not have.
+   */
+  neuronWeights(layer: number, neuron: number): NeuronWeights | null {
+    return neuronWeights(this.#stack, this.#published(), layer, neuron);
+  }
+
+  /**
    * An immutable copy that predicts, with the weights as predictions see them now: those published last, also during a
    * fit. It can be swapped into service while this model trains on, and its `shared` be sent to other threads. It runs
    * where this model does, unless `options` say otherwise. Throws ERR_ARGUMENT, or ERR_STATE once disposed of.
@@ -459,10 +486,21 @@ export class Sequential {
    */
   dispose(): void {
     this.#engine.dispose();
+    this.#dropProbes();
   }
 
   [Symbol.dispose](): void {
     this.dispose();
+  }
+
+  /** The weights as predictions see them. */
+  #published(): WeightsByName {
+    return namedWeights(this.#stack, this.#engine.readPublished(this.#stack.parameters.map(({ name }) => name)));
+  }
+
+  #dropProbes(): void {
+    this.#probes?.dispose();
+    this.#probes = null;
   }
 
   #stackProgram(capacities: Capacities): Program {

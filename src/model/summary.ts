@@ -54,12 +54,13 @@ function rowsOf({ layer, index, built }: Link): Row[] {
 }
 
 function nestedRows(name: string, layer: Layer, built: BuiltShape): Row[] {
-  if (!built.nested) return [{ title: describe(name, layer), built }];
+  if (!built.nested) return [{ title: titleOfLayer(name, layer), built }];
   const inner = built.nested.flatMap((each) => nestedRows(`${name}.${each.name}`, each.layer, each.built));
-  return [...inner, { title: describe(name, layer), built: { outputShape: built.outputShape, parameters: [] } }];
+  return [...inner, { title: titleOfLayer(name, layer), built: { outputShape: built.outputShape, parameters: [] } }];
 }
 
-function describe(name: string, { type, outputActivation }: Layer): string {
+/** "0 dense (relu)". */
+export function titleOfLayer(name: string, { type, outputActivation }: Layer): string {
   const shown = outputActivation && outputActivation !== 'linear' && outputActivation !== type;
   return `${name} ${type}${shown ? ` (${outputActivation})` : ''}`;
 }

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
@@ -23,6 +23,14 @@ describe('the package', () => {
     );
     const wanted = [...named, ...Object.values<string>(manifest.bin)].map((path) => path.replace(/^\.\//, ''));
     for (const path of [...wanted, 'LICENSE', 'README.md', 'native/mnist_train.gypi']) expect(files).toContain(path);
+  });
+
+  it('holds the page of `serve`, every file of it', () => {
+    const page = readdirSync(join(root, 'src', 'server', 'page'));
+    expect(page).toContain('index.html');
+    expect(files.filter((path) => path.startsWith('dist/server/page/'))).toEqual(
+      page.map((name) => `dist/server/page/${name}`).sort(),
+    );
   });
 
   it('holds no tests, no binaries, and nothing that makes npm compile on installing', () => {
