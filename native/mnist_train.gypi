@@ -65,6 +65,7 @@
       'sources': [
         'addon/addon.cc',
         'addon/data_object.cc',
+        'addon/keep_loaded.cc',
         'addon/measure_peak.cc',
         'addon/session_object.cc',
         'addon/thread_budget_exports.cc',

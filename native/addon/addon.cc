@@ -5,6 +5,7 @@
 #include "../engine/ops.h"
 #include "../targets/dispatch.h"
 #include "data_object.h"
+#include "keep_loaded.h"
 #include "measure_peak.h"
 #include "session_object.h"
 #include "thread_budget_exports.h"
@@ -33,6 +34,7 @@ Napi::Array operations(Napi::Env env) {
 class MnistTrainAddon : public Napi::Addon<MnistTrainAddon> {
  public:
   MnistTrainAddon(Napi::Env env, Napi::Object exports) {
+    keep_loaded();
     DefineAddon(exports,
                 {
                     InstanceValue("instructionSets", instruction_sets(env), napi_enumerable),

@@ -405,7 +405,8 @@ Napi::Value SessionObject::post(Napi::Env env, std::unique_ptr<Pending> pending)
     if (env.IsExceptionPending()) return env.Undefined();
     return throw_error(env, "There is not enough memory for the call.");
   }
-  if (!queue_->start()) return throw_error(env, "No thread could be started: the system's limit of threads or of memory is reached.");
+  if (!queue_->start())
+    return throw_error(env, "No thread could be started: the system's limit of threads or of memory is reached.");
   // In a worker that is being terminated no promise is made, and no exception is pending either.
   napi_value promise = nullptr;
   if (napi_create_promise(env, &pending->deferred, &promise) != napi_ok) return env.Undefined();

@@ -1,5 +1,5 @@
 // How many threads work at once in this process, whatever the number of sessions and environments: worker_threads share
-// the addon's library, and so this.
+// the addon's library, which addon/keep_loaded.h keeps in the process, and so this.
 #ifndef MNIST_TRAIN_ENGINE_THREAD_BUDGET_H_
 #define MNIST_TRAIN_ENGINE_THREAD_BUDGET_H_
 

@@ -127,9 +127,10 @@ size_t ThreadTeam::muster(size_t wanted) {
   size_t count = 1;
   for (; count < wanted && count < members_; count++) {
     Member& other = others_[count - 1];
+    if (other.thread.started()) continue;
     other.team = this;
     other.number = count;
-    if (!other.thread.started() && !other.thread.start(&ThreadTeam::member_loop, &other)) break;
+    if (!other.thread.start(&ThreadTeam::member_loop, &other)) break;
   }
   return count;
 }

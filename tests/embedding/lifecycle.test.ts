@@ -56,6 +56,12 @@ describe('the thread budget', () => {
     expect(new Set(results.map(({ sha256 }: { sha256: string }) => sha256)).size).toBe(1);
   });
 
+  it('outlives the workers that set it, also where nobody else has the addon', async () => {
+    const { code, stdout, stderr } = await run('budget-kept.mjs');
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(JSON.parse(stdout)).toEqual({ budgets: [7, 7] });
+  });
+
   it('is what MNIST_TRAIN_THREADS says, and an error where that says nothing', async () => {
     const { stdout } = await run('budget.mjs', ['1'], [], { MNIST_TRAIN_THREADS: '3' });
     const { initial, results } = JSON.parse(stdout);
