@@ -30,6 +30,7 @@ const LANES = {
 const RUNS = [
   [['terminations.mjs', '60', '8'], 0],
   [['workers.mjs'], 0],
+  [['budget.mjs', '4', '2'], 0],
   [['event-loop.mjs'], 0],
   [['churn.mjs'], 0, ['--expose-gc']],
   [['disposed.mjs'], 0, ['--expose-gc']],

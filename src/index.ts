@@ -1,5 +1,6 @@
 /** The public API of mnist-train. Low-level kernels are in `mnist-train/kernels`. */
 export type { Backend, BackendName, Isa, Samples } from './backends/backend.js';
+export { setThreadBudget, threadBudget } from './backends/native/budget.js';
 export type { BatchResult, Callback, CallbackContext, CallbackModel, CallbackState } from './callbacks/callback.js';
 export { type CsvLoggerOptions, csvLogger } from './callbacks/csv-logger.js';
 export { type EarlyStoppingOptions, earlyStopping } from './callbacks/early-stopping.js';

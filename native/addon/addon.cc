@@ -5,8 +5,10 @@
 #include "../engine/ops.h"
 #include "../targets/dispatch.h"
 #include "data_object.h"
+#include "keep_loaded.h"
 #include "measure_peak.h"
 #include "session_object.h"
+#include "thread_budget_exports.h"
 
 namespace mnist_train {
 namespace {
@@ -32,13 +34,18 @@ Napi::Array operations(Napi::Env env) {
 class MnistTrainAddon : public Napi::Addon<MnistTrainAddon> {
  public:
   MnistTrainAddon(Napi::Env env, Napi::Object exports) {
-    DefineAddon(exports, {
-                             InstanceValue("instructionSets", instruction_sets(env), napi_enumerable),
-                             InstanceValue("operations", operations(env), napi_enumerable),
-                             InstanceValue("Session", SessionObject::define(env), napi_enumerable),
-                             InstanceValue("Data", DataObject::define(env), napi_enumerable),
-                             InstanceValue("measurePeak", Napi::Function::New<measure_peak>(env), napi_enumerable),
-                         });
+    keep_loaded();
+    DefineAddon(exports,
+                {
+                    InstanceValue("instructionSets", instruction_sets(env), napi_enumerable),
+                    InstanceValue("operations", operations(env), napi_enumerable),
+                    InstanceValue("Session", SessionObject::define(env), napi_enumerable),
+                    InstanceValue("Data", DataObject::define(env), napi_enumerable),
+                    InstanceValue("measurePeak", Napi::Function::New<measure_peak>(env), napi_enumerable),
+                    InstanceValue("threadBudget", Napi::Function::New<thread_budget>(env), napi_enumerable),
+                    InstanceValue("setThreadBudget", Napi::Function::New<set_thread_budget>(env), napi_enumerable),
+                    InstanceValue("mostThreadsAtWork", Napi::Function::New<most_threads_at_work>(env), napi_enumerable),
+                });
   }
 };
 

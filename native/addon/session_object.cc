@@ -5,13 +5,12 @@
 #include <new>
 #include <utility>
 
+#include "../engine/thread_budget.h"
 #include "../targets/dispatch.h"
 #include "arguments.h"
 #include "data_object.h"
 
 namespace mnist_train {
-
-constexpr double kMostThreads = 256;
 
 // An asynchronous call: run on the queue's thread, settled on JavaScript's.
 struct SessionObject::Pending : Job {
@@ -38,6 +37,7 @@ struct SessionObject::Advance : Pending {
 struct SessionObject::Inference : Pending {
   explicit Inference(Engine* engine) : Pending(engine) {}
   void run() override {
+    engine->prediction_begins();
     const uint8_t* bytes = is_bytes ? reinterpret_cast<const uint8_t*>(inputs->data()) : nullptr;
     const float* floats = is_bytes ? nullptr : reinterpret_cast<const float*>(inputs->data());
     engine->infer_on_team(bytes, floats, rows, reinterpret_cast<float*>(outputs.data()));
@@ -82,7 +82,8 @@ SessionObject::SessionObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<
   if (!is_wrapped(env, this)) return;
   View<double> words;
   size_t threads = 0;
-  if (!view_of(info[0], &words) || !info[1].IsString() || !whole_number(info[2], 1, kMostThreads, &threads)) {
+  if (!view_of(info[0], &words) || !info[1].IsString() ||
+      !whole_number(info[2], 1, static_cast<double>(kMostThreads), &threads)) {
     throw_type_error(env,
                      "Expected a program (Float64Array), an instruction set and a number of threads from 1 to 256.");
     return;
@@ -121,13 +122,19 @@ void SessionObject::shut_down_hook(void* self) { static_cast<SessionObject*>(sel
 void SessionObject::shut_down() {
   if (hooked_) napi_remove_env_cleanup_hook(hook_env_, shut_down_hook, this);
   hooked_ = false;
-  if (run_) run_->cancelled.store(true, std::memory_order_relaxed);
+  cancel_run();
   if (queue_) {
     queue_->stop();
     queue_.reset();
     // Not Release(): that still delivers what the queue's thread reported, to a session that may be collected by then.
     completion_.Abort();
   }
+}
+
+void SessionObject::cancel_run() {
+  if (!run_) return;
+  run_->cancelled.store(true);
+  ThreadBudget::of_process().look_again();
 }
 
 void SessionObject::release_engine() {
@@ -284,7 +291,7 @@ Napi::Value SessionObject::finish(const Napi::CallbackInfo& info) {
 
 // cancel(): the run stops after the step in flight
 Napi::Value SessionObject::cancel(const Napi::CallbackInfo& info) {
-  if (run_) run_->cancelled.store(true, std::memory_order_relaxed);
+  cancel_run();
   return info.Env().Undefined();
 }
 
@@ -345,7 +352,11 @@ Napi::Value SessionObject::infer(const Napi::CallbackInfo& info) {
   inference->inputs = std::move(inputs);
   inference->is_bytes = samples.is_bytes;
   inference->rows = samples.rows;
-  return post(env, std::move(inference));
+  Engine* const engine = engine_.get();
+  engine->expect_prediction();
+  const Napi::Value promise = post(env, std::move(inference));
+  if (!promise.IsPromise()) engine->prediction_begins();  // and ends: it was not posted
+  return promise;
 }
 
 // inferSync(inputs: Uint8Array | Float32Array, outputs: Float32Array): void, on this thread, without allocating
@@ -394,6 +405,8 @@ Napi::Value SessionObject::post(Napi::Env env, std::unique_ptr<Pending> pending)
     if (env.IsExceptionPending()) return env.Undefined();
     return throw_error(env, "There is not enough memory for the call.");
   }
+  if (!queue_->start())
+    return throw_error(env, "No thread could be started: the system's limit of threads or of memory is reached.");
   // In a worker that is being terminated no promise is made, and no exception is pending either.
   napi_value promise = nullptr;
   if (napi_create_promise(env, &pending->deferred, &promise) != napi_ok) return env.Undefined();

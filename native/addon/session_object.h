@@ -45,6 +45,7 @@ class SessionObject : public Napi::ObjectWrap<SessionObject> {
   Napi::Value post(Napi::Env env, std::unique_ptr<Pending> pending);
   void settle(Napi::Env env, Pending* pending);
   void shut_down();
+  void cancel_run();
   static void shut_down_hook(void* self);
   void release_engine();
 

@@ -224,7 +224,8 @@ struct Engine::Advance {
   Run* run;
   const Published& parameters;  // for evaluation
   Clock::time_point deadline;
-  bool together;
+  size_t threads;    // that work on it
+  size_t parts;      // that ops are cut into: 1 for a thread alone, else one for each member of the team
   bool lists;        // the samples are lists
   size_t last_meet;  // the op of the section before which its last barrier is; none: the barrier is at the end
   bool ends_when_diverged;
@@ -238,18 +239,38 @@ struct Engine::Advance {
   std::atomic<bool> diverged[2];  // likewise: in the step, a row's loss was not finite
 };
 
+// The threads of a stretch of a run: from the budget, as far as the system lets the team have them.
+class Engine::Turn {
+ public:
+  Turn(size_t wanted, Run* run, const std::atomic<size_t>& urgent, ThreadTeam* team)
+      : granted_(ThreadBudget::of_process().take(wanted, &run->place, {run->cancelled, urgent})),
+        threads_(granted_ > 0 ? team->muster(granted_) : 0) {}
+  ~Turn() {
+    if (granted_ > 0) ThreadBudget::of_process().end_turn(granted_);
+  }
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+  size_t threads() const { return threads_; }
+
+ private:
+  const size_t granted_, threads_;
+};
+
 void Engine::advance(Run* run, double milliseconds) {
   if (run->next_step == run->steps || run->diverged || run->cancelled.load(std::memory_order_relaxed)) return;
   const auto duration =
       std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double, std::milli>(milliseconds));
   const size_t first = run->next_step;
+  const Turn turn(contention_.alone_left == 0 ? team_->members() : 1, run, predictions_expected_, team_.get());
+  if (turn.threads() == 0) return;
   {
     const Published parameters(this);
     Advance advance = {this,
                        run,
                        parameters,
                        Clock::now() + duration,
-                       false,
+                       turn.threads(),
+                       turn.threads() > 1 ? team_->members() : 1,
                        false,
                        0,
                        run->section == kTrainSection,
@@ -262,7 +283,6 @@ void Engine::advance(Run* run, double milliseconds) {
                        {false},
                        {false, false},
                        {{false}, {false}}};
-    advance.together = team_->members() > 1 && contention_.alone_left == 0;
     advance.lists = run->data && holds_lists(run->data->view.sparse);
     const std::vector<Op>& ops = program_.sections[run->section].ops;
     advance.last_meet = ops.size();
@@ -275,11 +295,7 @@ void Engine::advance(Run* run, double milliseconds) {
     advance.careful = care.step_seconds > kLongStep && take_care(run->section);
     if (advance.careful) advance.last_meet = ops.size();
     advance.first = advance.last = first;
-    if (advance.together) {
-      team_->run(&Engine::advance_member, &advance);
-    } else {
-      advance_member(0, &advance);
-    }
+    team_->run(advance.threads, &Engine::advance_member, &advance);
     const double seconds = std::chrono::duration<double>(Clock::now() - advance.begin).count();
     if (advance.torn.load(std::memory_order_relaxed)) {
       if (run->section == kTrainSection && advance.kept.load(std::memory_order_relaxed)) restore_state();
@@ -288,7 +304,7 @@ void Engine::advance(Run* run, double milliseconds) {
       run->diverged = advance.diverged[advance.last & 1].load(std::memory_order_relaxed);
       care.step_seconds = seconds / static_cast<double>(run->next_step - advance.first);
     }
-    watch_contention(advance.together, team_->barrier.parks() - advance.parks, run->next_step - advance.first, seconds);
+    watch_contention(advance.threads, team_->barrier.parks() - advance.parks, run->next_step - advance.first, seconds);
   }
   // A step that does not count leaves nothing new.
   if (run->section == kTrainSection && run->next_step > first) publish();
@@ -379,14 +395,14 @@ void Engine::restore_state() {
   for (size_t i = 0; i < 2; i++) regions_[kState[i]].swap(&kept_[i]);
 }
 
-void Engine::watch_contention(bool together, size_t parks, size_t steps, double seconds) {
+void Engine::watch_contention(size_t threads, size_t parks, size_t steps, double seconds) {
   // Parks per step, of a few barriers; and too short a stretch tells nothing.
   constexpr double kContended = 0.25, kLeastSeconds = 0.005;
   constexpr size_t kFirstAlone = 4, kMostAlone = 64;
   Contention& c = contention_;
   if (team_->members() == 1 || steps == 0 || seconds < kLeastSeconds) return;
   const double seconds_per_step = seconds / static_cast<double>(steps);
-  if (together) {
+  if (threads > 1) {
     c.team_seconds = seconds_per_step;
     if (static_cast<double>(parks) < kContended * static_cast<double>(steps)) {
       c.next_alone = kFirstAlone;
@@ -397,7 +413,7 @@ void Engine::watch_contention(bool together, size_t parks, size_t steps, double 
       c.alone_left = c.next_alone;
       c.next_alone = c.next_alone * 2 < kMostAlone ? c.next_alone * 2 : kMostAlone;
     }
-  } else {
+  } else if (c.alone_left > 0) {
     // Large steps may be faster together even so.
     c.alone_left = seconds_per_step > c.team_seconds ? 0 : c.alone_left - 1;
   }
@@ -426,45 +442,54 @@ bool Engine::all_finite(const Run& run, size_t step, Slice slice) const {
   return finite;
 }
 
+// The shares of an op that a thread takes. Where the budget grants fewer threads than the team has members, each takes
+// those of several members in turn: between barriers members do not depend on each other. (Shares for another number of
+// threads would not do, since matrices are laid out and barriers placed for the team's.)
+template <class Visit>
+void Engine::for_shares(size_t thread, const Advance& advance, const Visit& visit) const {
+  float* const scratch = reinterpret_cast<float*>(scratch_.data());
+  for (size_t part = thread; part < advance.parts; part += advance.threads) {
+    visit(Slice{part, advance.parts, scratch + part * scratch_stride_});
+  }
+}
+
 // At the last barrier of a step, every member says before it whether its rows diverged and member 0 whether to stop
 // behind this step, and sums behind it what the step before reported. What is passed across it alternates between
 // places, since members may be a step apart.
-void Engine::meet(size_t step, Slice slice, Advance* advance) {
+void Engine::meet(size_t step, size_t thread, Advance* advance) {
   Run& run = *advance->run;
-  const size_t member = slice.part;
-  const bool whole = !advance->torn.load(std::memory_order_relaxed);
-  if (advance->ends_when_diverged && whole && !all_finite(run, step, slice)) {
-    advance->diverged[step & 1].store(true, std::memory_order_relaxed);
+  if (advance->ends_when_diverged && !advance->torn.load(std::memory_order_relaxed)) {
+    for_shares(thread, *advance, [&](Slice slice) {
+      if (!all_finite(run, step, slice)) advance->diverged[step & 1].store(true, std::memory_order_relaxed);
+    });
   }
-  if (member == 0) {
+  if (thread == 0) {
     const bool cancelled = run.cancelled.load(std::memory_order_relaxed);
     advance->stop[step & 1] = step + 1 == run.steps || cancelled || Clock::now() >= advance->deadline;
   }
-  if (advance->together) team_->barrier.wait();
-  if (member == 0 && step > advance->first) report_step(&run, step - 1);
+  if (advance->threads > 1) team_->barrier.wait();
+  if (thread == 0 && step > advance->first) report_step(&run, step - 1);
 }
 
-void Engine::advance_member(size_t member, void* argument) {
+void Engine::advance_member(size_t thread, void* argument) {
+  const ThreadBudget::AtWork at_work;
   Advance& advance = *static_cast<Advance*>(argument);
   Engine& engine = *advance.engine;
   const Run& run = *advance.run;
   const Section& section = engine.program_.sections[run.section];
-  Barrier* const barrier = advance.together ? &engine.team_->barrier : nullptr;
+  Barrier* const barrier = advance.threads > 1 ? &engine.team_->barrier : nullptr;
 
   StepContext context = {};
   context.program = &engine.program_;
   context.section = &section;
-  context.room = run.section == kTrainSection ? engine.list_rooms_[member] : ListRoom();
   context.kernels = engine.kernels_;
   for (size_t region = 0; region < kRegionCount; region++) context.regions[region] = engine.regions_[region].data();
   if (run.section == kEvaluateSection) context.regions[kParameters] = advance.parameters.data();
   context.data = run.data ? &run.data->view : nullptr;
   context.first_index = run.first_index;
-  float* scratch = reinterpret_cast<float*>(engine.scratch_.data()) + member * engine.scratch_stride_;
-  const Slice slice = {member, advance.together ? engine.team_->members() : 1, scratch};
 
   if (barrier) barrier->wait();
-  if (member == 0) {
+  if (thread == 0) {
     advance.begin = Clock::now();
     advance.parks = engine.team_->barrier.parks();
   }
@@ -480,23 +505,26 @@ void Engine::advance_member(size_t member, void* argument) {
     context.metrics = engine.row_metrics_[step % kMetricSlots].data();
     if (advance.careful && run.section == kTrainSection) {
       if (barrier) barrier->wait();
-      engine.copy_state(slice, &advance);
+      engine.copy_state({thread, advance.threads, nullptr}, &advance);
       if (barrier) barrier->wait();
     }
     for (size_t i = 0; i < section.ops.size(); i++) {
       const Op& op = section.ops[i];
       if (op.absorbed) continue;
       if (i == advance.last_meet) {
-        engine.meet(step, slice, &advance);
+        engine.meet(step, thread, &advance);
       } else if (barrier && op.barrier_before[advance.lists]) {
         barrier->wait();
       }
-      engine.run_op(context, op, i, slice, &advance);
+      engine.for_shares(thread, advance, [&](Slice slice) {
+        if (run.section == kTrainSection) context.room = engine.list_rooms_[slice.part];
+        engine.run_op(context, op, i, slice, &advance);
+      });
     }
-    if (advance.last_meet == section.ops.size()) engine.meet(step, slice, &advance);
+    if (advance.last_meet == section.ops.size()) engine.meet(step, thread, &advance);
     if (advance.torn.load(std::memory_order_relaxed)) return;
     if (!advance.stop[step & 1] && !advance.diverged[step & 1].load(std::memory_order_relaxed)) continue;
-    if (member == 0) advance.last = step;
+    if (thread == 0) advance.last = step;
     return;
   }
 }
@@ -593,16 +621,25 @@ void Engine::infer_member(size_t member, void* argument) {
   inference->engine->infer_in_lane(inference, inference->engine->lanes_[member].get());
 }
 
+void Engine::expect_prediction() {
+  predictions_expected_.fetch_add(1);
+  ThreadBudget::of_process().look_again();
+}
+
 void Engine::infer_on_team(const uint8_t* bytes, const float* floats, size_t rows, float* output) {
   constexpr size_t kLeastRows = 16, kChunksPerMember = 4;
   const Published parameters(this);
   const size_t capacity = program_.sections[kInferSection].capacity;
-  const size_t share = rows / (kChunksPerMember * team_->members()) + 1;
+  ThreadBudget& budget = ThreadBudget::of_process();
+  const size_t extra = budget.take_free(smaller(team_->members(), (rows + kLeastRows - 1) / kLeastRows) - 1);
+  const size_t threads = team_->muster(1 + extra);
+  const size_t share = rows / (kChunksPerMember * threads) + 1;
   const size_t wanted = share > kLeastRows ? share : kLeastRows;
   const bool as_lists = worth_lists(bytes, floats, rows);
   Inference inference = {this,   bytes,      floats,   rows, wanted < capacity ? wanted : capacity,
                          output, parameters, as_lists, {0}};
-  team_->run(&Engine::infer_member, &inference);
+  team_->run(threads, &Engine::infer_member, &inference);
+  budget.give_back(extra);
 }
 
 void Engine::infer_alone(const uint8_t* bytes, const float* floats, size_t rows, float* output) {

@@ -13,6 +13,7 @@
 #include "memory.h"
 #include "ops.h"
 #include "program.h"
+#include "thread_budget.h"
 #include "thread_team.h"
 
 namespace mnist_train {
@@ -26,10 +27,11 @@ struct Run {
   std::vector<float> scalars;  // a row per step
   size_t steps = 0;
   size_t next_step = 0;
-  uint32_t first_index = 0;     // see StepContext
-  std::vector<double> metrics;  // loss and correct answers per step
-  bool diverged = false;        // a training step's loss was not finite: there are no more steps
-  std::atomic<bool> cancelled{false};
+  uint32_t first_index = 0;            // see StepContext
+  std::vector<double> metrics;         // loss and correct answers per step
+  bool diverged = false;               // a training step's loss was not finite: there are no more steps
+  std::atomic<bool> cancelled{false};  // ThreadBudget::look_again() afterwards
+  uint64_t place = 0;                  // see ThreadBudget::take()
 
   size_t samples_until(size_t step) const {
     const size_t samples = step * batch_size;
@@ -64,14 +66,19 @@ class Engine {
 
   // What a run lacks, or null when it can be advanced.
   const char* check(const Run& run) const;
-  // Runs steps for about so many milliseconds, at least one, and publishes the parameters after training. None follows
+  // Waits for threads of the process's budget, gives way to a prediction meanwhile (then no step is done), and
+  // runs steps for about so many milliseconds, at least one, and publishes the parameters after training. None follows
   // a training step whose summed loss is not finite. A run that is cancelled ends within milliseconds: after the step
   // in flight, or, where steps are long, in the middle of it; parameters and slots are then as before that step. The
   // calling thread is the team's first member; one call at a time.
   void advance(Run* run, double milliseconds);
 
-  // Runs the infer section over `rows` samples of pixels or floats (one of them is null). On the team, or alone on the
-  // calling thread: the two may happen at the same time.
+  // A prediction was posted to the thread that advances runs, and has begun there: a run does not wait for threads
+  // between the two.
+  void expect_prediction();
+  void prediction_begins() { predictions_expected_.fetch_sub(1); }
+  // Runs the infer section over `rows` samples of pixels or floats (one of them is null). On the team, as far as nobody
+  // else wants its threads, or alone on the calling thread: the two may happen at the same time.
   void infer_on_team(const uint8_t* bytes, const float* floats, size_t rows, float* output);
   void infer_alone(const uint8_t* bytes, const float* floats, size_t rows, float* output);
 
@@ -93,11 +100,14 @@ class Engine {
   struct Lane;
   struct Inference;
   struct Advance;
+  class Turn;
   static void copy_out(const Buffer& buffer, const char* region, float* values);
   static void advance_member(size_t member, void* argument);
   static void infer_member(size_t member, void* argument);
   void infer_in_lane(Inference* inference, Lane* lane);
-  void meet(size_t step, Slice slice, Advance* advance);
+  template <class Visit>
+  void for_shares(size_t thread, const Advance& advance, const Visit& visit) const;
+  void meet(size_t step, size_t thread, Advance* advance);
   bool all_finite(const Run& run, size_t step, Slice slice) const;
   void report_step(Run* run, size_t step);
   void run_op(const StepContext& context, const Op& op, size_t index, Slice slice, Advance* advance);
@@ -106,7 +116,7 @@ class Engine {
   size_t most_pieces(const Op& op) const;
   void copy_state(Slice slice, Advance* advance);
   void restore_state();
-  void watch_contention(bool together, size_t parks, size_t steps, double seconds);
+  void watch_contention(size_t threads, size_t parks, size_t steps, double seconds);
   bool open_list_rooms();
   bool open_lanes();
   bool worth_lists(const uint8_t* bytes, const float* floats, size_t rows) const;
@@ -143,6 +153,7 @@ class Engine {
   AlignedMemory kept_[2];  // parameters and slots
   static constexpr size_t kMetricSlots = 3;
   std::vector<RowMetrics> row_metrics_[kMetricSlots];  // of the steps in turn
+  std::atomic<size_t> predictions_expected_{0};
   size_t memory_bytes_ = 0;
 
   std::mutex published_mutex_;

@@ -2,17 +2,15 @@
 
 namespace mnist_train {
 
+bool JobQueue::start() { return thread_.started() || thread_.start(&JobQueue::loop, this); }
+
 void JobQueue::post(Job* job) {
   {
     std::lock_guard<std::mutex> lock(mutex_);
     if (stopping_) return;
     waiting_.push_back(job);
   }
-  if (thread_.joinable()) {
-    wake_.notify_one();
-  } else {
-    thread_ = std::thread([this] { loop(); });
-  }
+  wake_.notify_one();
 }
 
 void JobQueue::stop() {
@@ -21,21 +19,22 @@ void JobQueue::stop() {
     stopping_ = true;
   }
   wake_.notify_one();
-  if (thread_.joinable()) thread_.join();
+  if (thread_.started()) thread_.join();
 }
 
-void JobQueue::loop() {
+void JobQueue::loop(void* argument) {
+  JobQueue& queue = *static_cast<JobQueue*>(argument);
   for (;;) {
     Job* job;
     {
-      std::unique_lock<std::mutex> lock(mutex_);
-      wake_.wait(lock, [&] { return stopping_ || !waiting_.empty(); });
-      if (stopping_) return;
-      job = waiting_.front();
-      waiting_.pop_front();
+      std::unique_lock<std::mutex> lock(queue.mutex_);
+      queue.wake_.wait(lock, [&] { return queue.stopping_ || !queue.waiting_.empty(); });
+      if (queue.stopping_) return;
+      job = queue.waiting_.front();
+      queue.waiting_.pop_front();
     }
     job->run();
-    done_(job, argument_);
+    queue.done_(job, queue.argument_);
   }
 }
 

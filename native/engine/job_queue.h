@@ -5,7 +5,8 @@
 #include <condition_variable>
 #include <deque>
 #include <mutex>
-#include <thread>
+
+#include "thread.h"
 
 namespace mnist_train {
 
@@ -22,17 +23,19 @@ class JobQueue {
   JobQueue(const JobQueue&) = delete;
   JobQueue& operator=(const JobQueue&) = delete;
 
-  // Starts the thread with the first job. The job belongs to the caller, who must keep it until it is done.
+  // Starts the thread, unless it runs already. False when the system has none left.
+  bool start();
+  // Once start() has succeeded. The job belongs to the caller, who must keep it until it is done.
   void post(Job* job);
   // Waits for the job that is running; jobs that have not begun never run. Nothing may be posted afterwards.
   void stop();
 
  private:
-  void loop();
+  static void loop(void* queue);
 
   void (*const done_)(Job*, void*);
   void* const argument_;
-  std::thread thread_;
+  Thread thread_;
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<Job*> waiting_;

@@ -41,7 +41,7 @@ void measure_member(size_t member, void* argument) {
 double measure_peak(const KernelTable& kernels, size_t threads, double milliseconds) {
   Measurement measurement = {kernels, std::chrono::duration<double>(milliseconds / 1000), ThreadTeam(threads),
                              std::vector<double>(threads)};
-  measurement.team.run(measure_member, &measurement);
+  measurement.team.run(measurement.team.muster(threads), measure_member, &measurement);
   double sum = 0;
   for (const double rate : measurement.rates) sum += rate;
   return sum;

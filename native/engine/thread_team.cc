@@ -8,6 +8,8 @@
 #include <immintrin.h>
 #endif
 
+#include <thread>
+
 namespace mnist_train {
 namespace {
 
@@ -24,15 +26,13 @@ void pause() {
 constexpr int kSpins = 2000;
 
 #if defined(__linux__)
-using Thread = std::thread::native_handle_type;
-
-Thread this_thread() { return pthread_self(); }
+Thread::Handle this_thread() { return pthread_self(); }
 int current_core() { return sched_getcpu(); }
 
 // Where a member is to be woken, given the caller's core and the member's last one (-1: none): on one of its own. A
 // team that fills the machine leaves the system nothing to choose; on a larger one only the caller's core is ruled out,
 // by taking the `member`-th behind it. False where the system is to choose, or there is but one core.
-bool allow_one(Thread thread, int caller, int last, size_t member, size_t members) {
+bool allow_one(Thread::Handle thread, int caller, int last, size_t member, size_t members) {
   cpu_set_t allowed, one;
   if (caller < 0 || pthread_getaffinity_np(pthread_self(), sizeof allowed, &allowed) != 0) return false;
   const size_t cores = static_cast<size_t>(CPU_COUNT(&allowed));
@@ -51,24 +51,25 @@ bool allow_one(Thread thread, int caller, int last, size_t member, size_t member
 }
 
 // Allows the calling thread all cores that another one may use.
-void allow_as(Thread other) {
+void allow_as(Thread::Handle other) {
   cpu_set_t allowed;
   if (pthread_getaffinity_np(other, sizeof allowed, &allowed) != 0) return;
   pthread_setaffinity_np(pthread_self(), sizeof allowed, &allowed);
 }
 
 #else
-using Thread = std::thread::native_handle_type;
-
-Thread this_thread() { return {}; }
+Thread::Handle this_thread() { return {}; }
 int current_core() { return -1; }
-bool allow_one(Thread, int, int, size_t, size_t) { return false; }
-void allow_as(Thread) {}
+bool allow_one(Thread::Handle, int, int, size_t, size_t) { return false; }
+void allow_as(Thread::Handle) {}
 #endif
 
 }  // namespace
 
-WaitPoint::WaitPoint(size_t members) : spins_(members <= std::thread::hardware_concurrency() ? kSpins : 0) {}
+void WaitPoint::set_members(size_t members) {
+  static const size_t cores = std::thread::hardware_concurrency();
+  spins_ = members <= cores ? kSpins : 0;
+}
 
 template <class Done>
 void WaitPoint::wait(Done done) {
@@ -94,6 +95,11 @@ void WaitPoint::wake() {
   condition_.notify_all();
 }
 
+void Barrier::set_members(size_t members) {
+  members_ = members;
+  point_.set_members(members);
+}
+
 void Barrier::wait() {
   if (members_ == 1) return;
   const size_t generation = generation_.load();
@@ -113,47 +119,62 @@ ThreadTeam::~ThreadTeam() {
   }
   begin_.notify_all();
   for (Member& other : others_) {
-    if (other.thread.joinable()) other.thread.join();
+    if (other.thread.started()) other.thread.join();
   }
 }
 
-void ThreadTeam::run(void (*work)(size_t, void*), void* argument) {
-  if (members_ > 1) {
+size_t ThreadTeam::muster(size_t wanted) {
+  size_t count = 1;
+  for (; count < wanted && count < members_; count++) {
+    Member& other = others_[count - 1];
+    if (other.thread.started()) continue;
+    other.team = this;
+    other.number = count;
+    if (!other.thread.start(&ThreadTeam::member_loop, &other)) break;
+  }
+  return count;
+}
+
+void ThreadTeam::run(size_t count, void (*work)(size_t, void*), void* argument) {
+  if (count > 1) {
     const int core = current_core();
-    for (size_t member = 1; member < members_; member++) {
+    for (size_t member = 1; member < count; member++) {
       Member& other = others_[member - 1];
-      if (!other.thread.joinable()) other.thread = std::thread([this, member] { member_loop(member); });
-      other.placed = allow_one(other.thread.native_handle(), core, other.core, member, members_);
+      other.placed = allow_one(other.thread.handle(), core, other.core, member, count);
     }
-    running_.store(members_ - 1);
+    barrier.set_members(count);
+    all_returned_.set_members(count);
+    running_.store(count - 1);
     {
       std::lock_guard<std::mutex> lock(mutex_);
       work_ = work;
       argument_ = argument;
       caller_ = this_thread();
+      count_ = count;
       round_++;
     }
     begin_.notify_all();
   }
   work(0, argument);
-  all_returned_.wait([&] { return running_.load() == 0; });
+  if (count > 1) all_returned_.wait([&] { return running_.load() == 0; });
 }
 
-void ThreadTeam::member_loop(size_t member) {
-  Member& own = others_[member - 1];
+void ThreadTeam::member_loop(void* member) {
+  Member& own = *static_cast<Member*>(member);
+  ThreadTeam& team = *own.team;
   size_t seen = 0;
   for (;;) {
     {
-      std::unique_lock<std::mutex> lock(mutex_);
-      begin_.wait(lock, [&] { return stopping_ || round_ != seen; });
-      if (stopping_) return;
-      seen = round_;
+      std::unique_lock<std::mutex> lock(team.mutex_);
+      team.begin_.wait(lock, [&] { return team.stopping_ || (team.round_ != seen && own.number < team.count_); });
+      if (team.stopping_) return;
+      seen = team.round_;
     }
-    if (own.placed) allow_as(caller_);
+    if (own.placed) allow_as(team.caller_);
     own.placed = false;
-    work_(member, argument_);
+    team.work_(own.number, team.argument_);
     own.core = current_core();
-    if (running_.fetch_sub(1) == 1) all_returned_.wake();
+    if (team.running_.fetch_sub(1) == 1) team.all_returned_.wake();
   }
 }
 

@@ -5,8 +5,9 @@
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
-#include <thread>
 #include <vector>
+
+#include "thread.h"
 
 namespace mnist_train {
 
@@ -15,7 +16,9 @@ namespace mnist_train {
 // members.
 class WaitPoint {
  public:
-  explicit WaitPoint(size_t members);
+  explicit WaitPoint(size_t members) { set_members(members); }
+  // Not while anybody waits.
+  void set_members(size_t members);
   // Returns when done() is true. Whoever makes it true calls wake() afterwards.
   template <class Done>
   void wait(Done done);
@@ -24,7 +27,7 @@ class WaitPoint {
   size_t parks() const { return parks_.load(std::memory_order_relaxed); }
 
  private:
-  const int spins_;
+  int spins_ = 0;
   std::atomic<size_t> parked_{0};
   std::atomic<size_t> parks_{0};
   std::mutex mutex_;
@@ -36,16 +39,18 @@ class Barrier {
  public:
   explicit Barrier(size_t members) : members_(members), point_(members) {}
   void wait();
+  // Not while anybody waits.
+  void set_members(size_t members);
   size_t parks() const { return point_.parks(); }
 
  private:
-  const size_t members_;
+  size_t members_;
   alignas(64) std::atomic<size_t> arrived_{0};
   alignas(64) std::atomic<size_t> generation_{0};
   WaitPoint point_;
 };
 
-// The caller of run() is member 0; the other threads are started by the first run() and parked between runs.
+// The caller of run() is member 0; the other threads are started when they are first wanted and parked between runs.
 //
 // A member is woken on another core than the caller's (Linux). Left to itself, the system may keep both on one core for
 // tens of milliseconds, when the other core's last thread had not gone to sleep yet as the member was woken: a barrier
@@ -60,30 +65,35 @@ class ThreadTeam {
 
   size_t members() const { return members_; }
 
-  // Calls work(member, argument) on every member and returns when all have returned.
-  void run(void (*work)(size_t member, void* argument), void* argument);
+  // Starts threads where there are fewer than `wanted` members, and says how many there are to work with: fewer when
+  // the system has no thread left, at least the caller, at most `wanted`.
+  size_t muster(size_t wanted);
+  // Calls work(member, argument) on so many members, as muster() has said, and returns when all have returned.
+  void run(size_t count, void (*work)(size_t member, void* argument), void* argument);
 
   // For use by the members inside run().
   Barrier barrier;
 
  private:
-  void member_loop(size_t member);
-
   struct Member {
-    std::thread thread;   // started by the first run()
+    ThreadTeam* team = nullptr;
+    size_t number = 0;
+    Thread thread;
     int core = -1;        // where it ended its last work; -1: nowhere yet, or unknown
     bool placed = false;  // allowed on one core only, until it is awake
   };
+  static void member_loop(void* member);
 
   const size_t members_;
   std::vector<Member> others_;  // member 1 and up
   std::mutex mutex_;
   std::condition_variable begin_;
   size_t round_ = 0;
+  size_t count_ = 0;  // the members of this round
   bool stopping_ = false;
   void (*work_)(size_t, void*) = nullptr;
   void* argument_ = nullptr;
-  std::thread::native_handle_type caller_ = {};
+  Thread::Handle caller_ = {};
   std::atomic<size_t> running_{0};  // members besides the caller that have not returned yet
   WaitPoint all_returned_;
 };

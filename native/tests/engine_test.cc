@@ -129,6 +129,59 @@ void test_threads_and_pieces() {
   CHECK(metrics.size() > 2 && metrics[0] > 0 && metrics[metrics.size() - 2] < metrics[0]);
 }
 
+// A team that gets fewer threads than it has members gives each the shares of several: the same bits, from stretch to
+// stretch with another number of threads. And none of it when the run is cancelled before it gets any.
+void test_budget() {
+  ThreadBudget& budget = ThreadBudget::of_process();
+  std::vector<float> wanted;
+  for (const size_t members : {size_t{1}, size_t{2}, size_t{3}, size_t{8}}) {
+    for (const bool fused : {true, false}) {
+      for (size_t first = 1; first <= 8; first++) {
+        Engine engine;
+        if (!open(&engine, members, fused)) return;
+        Run run;
+        fill(&run, 2);
+        for (size_t threads = first; run.next_step < run.steps; threads = threads % 8 + 1) {
+          budget.set(threads);
+          engine.advance(&run, 0);
+          CHECK(budget.most_at_work() == (threads < members ? threads : members));
+        }
+        if (wanted.empty()) wanted = weights_of(&engine);
+        CHECK_MESSAGE(same_bits(weights_of(&engine), wanted), std::to_string(members) + " members");
+      }
+    }
+  }
+  budget.set(1);
+  uint64_t place = 0;
+  const std::atomic<bool> never{false};
+  const std::atomic<size_t> nothing{0};
+  CHECK(budget.take(1, &place, {never, nothing}) == 1);
+  Engine engine;
+  if (!open(&engine, 2)) return;
+  Run run;
+  fill(&run, 1);
+  std::thread waiting([&] { engine.advance(&run, 1e5); });
+  while (budget.waiting() == 0) std::this_thread::yield();
+  // Predictions do not wait.
+  std::vector<uint8_t> pixels(kInputs, 100);
+  std::vector<float> logits(kUnits);
+  engine.infer_on_team(pixels.data(), nullptr, 1, logits.data());
+  run.cancelled.store(true);
+  budget.look_again();
+  waiting.join();
+  CHECK(run.next_step == 0 && run.metrics.empty());
+  // Nor does a run keep them waiting that waits itself on the same thread.
+  run.cancelled.store(false);
+  engine.expect_prediction();
+  engine.advance(&run, 1e5);
+  CHECK(run.next_step == 0);
+  engine.prediction_begins();
+  budget.end_turn(1);
+  engine.advance(&run, 1e5);
+  CHECK(run.next_step == run.steps);
+  budget.set(kMostThreads);
+}
+
 void test_cancel() {
   Engine engine;
   if (!open(&engine, 2)) return;
@@ -242,7 +295,9 @@ void test_team_leaves_cores_free() {
     ThreadTeam team(members);
     for (int round = 0; round < 50; round++) {
       Seen seen;
+      CHECK(team.muster(members) == members);
       team.run(
+          members,
           [](size_t member, void* argument) {
             Seen* const own = static_cast<Seen*>(argument);
             cpu_set_t allowed;
@@ -269,6 +324,7 @@ int main() {
     return 1;
   }
   test_threads_and_pieces();
+  test_budget();
   test_cancel();
   test_divergence();
   test_checks();

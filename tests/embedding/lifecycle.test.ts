@@ -4,9 +4,12 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
 /** Runs a fixture in a process of its own. The fixtures use the built package. */
-async function run(fixture: string, args: string[] = [], flags: string[] = []) {
+async function run(fixture: string, args: string[] = [], flags: string[] = [], env = {}) {
   const file = join(import.meta.dirname, 'fixtures', fixture);
-  const child = spawn(process.execPath, [...flags, file, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, [...flags, file, ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...env },
+  });
   let stdout = '';
   let stderr = '';
   child.stdout.on('data', (chunk) => {
@@ -40,6 +43,48 @@ describe('worker threads', () => {
     const { code, signal, stdout, stderr } = await run('workers.mjs');
     expect({ code, signal, stderr }).toEqual({ code: 0, signal: null, stderr: '' });
     expect(JSON.parse(stdout)).toEqual({ stopped: 'aborted', length: 30 });
+  });
+});
+
+describe('the thread budget', () => {
+  it('is shared by the workers of a process, in which no more threads are at work than it has', async () => {
+    const { code, stdout, stderr } = await run('budget.mjs', ['4', '2']);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    const { results, most } = JSON.parse(stdout);
+    expect(most).toBe(2);
+    expect(results.map(({ budget }: { budget: number }) => budget)).toEqual([2, 2, 2, 2]);
+    expect(new Set(results.map(({ sha256 }: { sha256: string }) => sha256)).size).toBe(1);
+  });
+
+  it('outlives the workers that set it, also where nobody else has the addon', async () => {
+    const { code, stdout, stderr } = await run('budget-kept.mjs');
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(JSON.parse(stdout)).toEqual({ budgets: [7, 7] });
+  });
+
+  it('is what MNIST_TRAIN_THREADS says, and an error where that says nothing', async () => {
+    const { stdout } = await run('budget.mjs', ['1'], [], { MNIST_TRAIN_THREADS: '3' });
+    const { initial, results } = JSON.parse(stdout);
+    expect({ initial, inWorker: results[0].budget }).toEqual({ initial: 3, inWorker: 3 });
+    const { code, stderr } = await run('budget.mjs', ['1'], [], { MNIST_TRAIN_THREADS: 'two' });
+    expect(code).toBe(1);
+    expect(stderr).toContain('Expected a whole number from 1 to 256 for MNIST_TRAIN_THREADS, received "two"');
+  });
+});
+
+describe.runIf(process.platform === 'linux')('a system without another thread', () => {
+  it('makes a call fail, until there is one', async () => {
+    const { code, stdout, stderr } = await run('no-threads.mjs');
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    const { outcome, limited, unlimited } = JSON.parse(stdout);
+    expect(outcome).toMatch(/^No thread could be started/);
+    expect({ limited, unlimited }).toEqual({ limited: 0, unlimited: 3 });
+  });
+
+  it('leaves a model with the threads that it has', async () => {
+    const { code, stdout, stderr } = await run('no-threads.mjs', ['team']);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(JSON.parse(stdout)).toEqual({ outcome: 'trained', limited: 0, unlimited: 2 });
   });
 });
 

@@ -23,14 +23,15 @@ export interface NativeSession {
   ): number;
   /**
    * Runs steps for about so many milliseconds on the session's own threads; resolves with the steps done so far. None are
-   * done after a training step whose summed loss is not finite.
+   * done after a training step whose summed loss is not finite, and possibly none when a prediction was posted while it
+   * waited for threads of the process's budget.
    */
   advance(milliseconds: number): Promise<number>;
   /** The metrics of the steps done so far, METRICS_PER_STEP values each. Not while the run is being advanced. */
   metrics(): Float64Array;
   /** Ends the run. */
   finish(): void;
-  /** Makes the run stop after the step in flight. */
+  /** Makes the run stop: after the step in flight, or in the middle of a long one, which is undone. */
   cancel(): void;
   infer(inputs: Uint8Array | Float32Array): Promise<Float32Array>;
   inferSync(inputs: Uint8Array | Float32Array, outputs: Float32Array): void;
@@ -50,4 +51,10 @@ export interface NativeAddon {
   ) => NativeData;
   /** GFLOP/s that no dense kernel can pass, measured on this and other threads for 1 to 200 milliseconds. Blocks. */
   measurePeak(instructionSet: string, threads: number, milliseconds: number): number;
+  /** Threads that work in runs at once, of all environments of the process. */
+  threadBudget(): number;
+  /** 1 to 256. A default changes nothing that was set before. */
+  setThreadBudget(threads: number, isDefault: boolean): void;
+  /** The most that worked at once since the budget was last set; for tests. */
+  mostThreadsAtWork(): number;
 }

@@ -4,6 +4,7 @@ import type { Backend, BoundData, Isa, Samples, Session, SessionOptions } from '
 import { checkSamples } from '../checks.js';
 import type { NativeAddon } from './addon.js';
 import { NativeBoundData } from './bound-data.js';
+import { openThreadBudget } from './budget.js';
 import { requireAddon } from './load.js';
 import { chooseIsa, defaultThreads } from './machine.js';
 import { createNativeSession } from './session.js';
@@ -18,6 +19,7 @@ export interface NativeBackendOptions {
 /** The backend over the C++ addon. Throws ERR_NATIVE_LOAD when it cannot be loaded, with the reason of every attempt. */
 export function createNativeBackend({ isa }: NativeBackendOptions = {}): Backend {
   const addon = requireAddon();
+  openThreadBudget(addon);
   return new NativeBackend(addon, chooseIsa(addon, isa));
 }
 

@@ -122,10 +122,12 @@ class OpenNativeSession implements Session {
     try {
       while (!ended && !signal?.aborted && this.#native) {
         await native.advance(CHUNK_MILLISECONDS);
+        const before = metrics.length;
         metrics = native.metrics();
         diverged = endsWhenDiverged && !Number.isFinite(metrics.at(-METRICS_PER_STEP) ?? 0);
         ended = diverged || metrics.length === steps * METRICS_PER_STEP;
-        if (!ended) onProgress?.(progressOf(metrics, samples, batchSize));
+        // None was done where a prediction came while it waited for threads.
+        if (!ended && metrics.length > before) onProgress?.(progressOf(metrics, samples, batchSize));
       }
     } catch (error) {
       // Disposing of the session rejects what is in flight; the run then ends as if it had been aborted.
