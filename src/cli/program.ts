@@ -76,7 +76,7 @@ Examples:
   mnist-train find-lr --optimizer sgd                which learning rate?
   mnist-train evaluate mnist-model.safetensors       accuracy, per class too, and what is taken for what
   mnist-train predict mnist-model.safetensors 7.png  what digit is it?
-  mnist-train serve mnist-model.safetensors          answer predictions over HTTP
+  mnist-train serve mnist-model.safetensors          a page to draw digits on, and an HTTP API
   mnist-train sweep --grid hidden=64 128,64          which of these networks is best?
   mnist-train train --help                           every option of train
 

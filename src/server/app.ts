@@ -11,6 +11,7 @@ import fastify, {
 import { Connections } from './connections.js';
 import { errorBody, HttpError } from './http-error.js';
 import { createMetrics, type ServerMetrics } from './metrics.js';
+import { pageRoutes } from './page.js';
 import { predictRoutes } from './predict.js';
 import type { Service } from './service.js';
 
@@ -81,6 +82,7 @@ export function createApp(options: AppOptions): App {
     reply.header('content-type', metrics.registry.contentType);
     return metrics.registry.metrics();
   });
+  server.register(pageRoutes, { model: () => service.current.predictor });
   server.register(predictRoutes, { service, metrics, batchLimit: options.batchLimit, pixelLimit: options.pixelLimit });
   return { server, metrics, log: server.log, inFlight };
 }

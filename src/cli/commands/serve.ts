@@ -32,7 +32,7 @@ const seconds = (flag: string) => number(flag, 'above 0, up to 3600', (value) =>
 export function serveCommand(run: Run): Command {
   const command = new Command('serve')
     .description(
-      'Answer predictions over HTTP. The model file is read again when it changes. ' +
+      'Answer predictions over HTTP, and show a page to draw digits on. The model file is read again when it changes. ' +
         'Ctrl-C or SIGTERM ends it when the requests in flight are answered.',
     )
     .argument('<model>', 'model file that train wrote')
@@ -108,7 +108,9 @@ async function listen({ server }: App, { host, port }: ServeOptions): Promise<st
 
 function tellListening(output: Output, service: Service, url: string): void {
   const { predictor, digest } = service.current;
-  output.say(`Serving ${service.path} on ${output.style.strong(url)}. POST images to ${url}/predict.`);
+  output.say(
+    `Serving ${service.path} on ${output.style.strong(url)}. Draw a digit there, or POST it to ${url}/predict.`,
+  );
   const { name: backend, isa, threads } = predictor.backend;
   output.event({ event: 'listening', url, model: service.path, weightsSha256: digest, backend, isa, threads });
 }
