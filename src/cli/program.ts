@@ -81,9 +81,10 @@ Examples:
   mnist-train train --help                           every option of train
 
 Environment:
-  MNIST_TRAIN_DATA   folder for data sets, in place of the platform's cache folder
-  MNIST_TRAIN_ISA    avx2, avx512 or neon: instruction set of the native backend, at most what the processor has
-  NO_COLOR           no colours on a terminal
+  MNIST_TRAIN_DATA     folder for data sets, in place of the platform's cache folder
+  MNIST_TRAIN_ISA      avx2, avx512 or neon: instruction set of the native backend, at most what the processor has
+  MNIST_TRAIN_THREADS  threads that all models of the process have at work together, from 1 to 256
+  NO_COLOR             no colours on a terminal
 
 Exit status:
   0 success   1 the work failed   2 wrong usage   130 interrupted (143 by SIGTERM)`;
