@@ -3,12 +3,12 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['tests/**/*.test.ts'],
+    // They need a browser: vitest.browser.config.ts.
+    exclude: ['tests/browser/**'],
     // Native sessions own threads and the machine may have two cores: few workers keep timings of timeouts sane.
     pool: 'forks',
     maxWorkers: 2,
     testTimeout: 60_000,
     hookTimeout: 60_000,
-    // What a browser shows comes when a busy machine lets it.
-    expect: { poll: { timeout: 20_000 } },
   },
 });
