@@ -71,6 +71,8 @@
         'addon/thread_budget_exports.cc',
         'engine/data.cc',
         'engine/engine.cc',
+        'engine/inference.cc',
+        'engine/run.cc',
         'engine/job_queue.cc',
         'engine/ops.cc',
         'engine/ops_convolution.cc',

@@ -289,7 +289,7 @@ Napi::Value SessionObject::finish(const Napi::CallbackInfo& info) {
   return env.Undefined();
 }
 
-// cancel(): the run stops after the step in flight
+// cancel(): the run stops, after the step in flight or in the middle of a long one
 Napi::Value SessionObject::cancel(const Napi::CallbackInfo& info) {
   cancel_run();
   return info.Env().Undefined();

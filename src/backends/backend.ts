@@ -44,7 +44,10 @@ export interface RunProgress {
 }
 
 export interface RunOptions {
-  /** Stops the run after the step in flight; the promise resolves with what was done. */
+  /**
+   * Stops the run: after the step in flight where steps are short, in the middle of a long one, which is undone. The promise
+   * resolves with the whole steps that were done.
+   */
   signal?: AbortSignal;
   /** Called about twenty times a second, and at the end. Weights read by `infer` are those of the last call. */
   onProgress?: (progress: RunProgress) => void;

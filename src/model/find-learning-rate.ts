@@ -18,7 +18,7 @@ export interface FindLearningRateOptions {
   batchSize?: number;
   /** The weight of the losses before in the smoothed loss, in [0, 1); default 0.9. */
   smoothing?: number;
-  /** Ends the search after the step in flight. */
+  /** Ends the search within milliseconds. */
   signal?: AbortSignal;
   /** Called after every step. What it throws ends the search. */
   onProgress?: (progress: FindLearningRateProgress) => void;

@@ -47,7 +47,7 @@ export interface FitOptions {
   validationData?: LabelledSamples;
   /** Whether each epoch takes the samples in an order of its own, drawn from the seed; default true. */
   shuffle?: boolean;
-  /** Ends training after the step in flight. */
+  /** Ends training within milliseconds: `fit` rejects, and the weights are those after the last whole step. */
   signal?: AbortSignal;
   /** Called about twenty times a second while steps run. What it throws ends the fit. */
   onProgress?: (progress: FitProgress) => void;
