@@ -7,6 +7,7 @@ import { selectBackend } from './backends/select.js';
 import { checkInteger, checkNumber, checkOneOf, expected, MnistTrainError } from './errors.js';
 import { type BackendChoice, checkEngineOptions, type EngineOptions } from './model/engine.js';
 import { checkBoolean, checkOptions, type OptionNames } from './options.js';
+import { atOnce } from './pieces.js';
 import { ProgramBuilder } from './program/builder.js';
 import { ACTIVATIONS, type Activation } from './program/ops.js';
 
@@ -139,10 +140,10 @@ function openKernel(
   const compute = async (operands: Float32Array[]) => {
     if (disposed) throw new MnistTrainError('ERR_STATE', 'The kernel was disposed of. Create a new one.');
     names.forEach((name, index) => {
-      session.write(name, operands[index]);
+      atOnce(session.write(name, operands[index]));
     });
     await session.run('train', null, new Uint32Array(rows), { batchSize: rows, scalars: new Float32Array(0) });
-    return session.read(output);
+    return atOnce(session.read(output));
   };
   return {
     run: async (...operands) => {

@@ -1,3 +1,5 @@
+import { atOnce, type Pieces } from './pieces.js';
+
 /**
  * Philox 4x32-10, the counter-based generator of Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (SC 2011).
  * A value depends only on (seed, counter): not on how many were drawn before, on threads or on batch splits.
@@ -5,6 +7,8 @@
  * Everything here uses operations that ECMAScript defines to the bit (+ - * / sqrt, integer arithmetic), so the same
  * seed gives the same numbers on every processor. Math.log and friends are not so defined and are not used.
  */
+
+const SWAPS_PER_PIECE = 1024;
 
 const MULTIPLIER_0 = 0xd2511f53;
 const MULTIPLIER_1 = 0xcd9e8d57;
@@ -135,8 +139,19 @@ function naturalLog(x: number): number {
 
 /** Shuffles in place (Fisher and Yates), as a function of (seed, purpose, index) alone. */
 export function shuffle(values: Uint32Array, seed: number, purpose: RandomPurpose, index: number): Uint32Array {
+  return atOnce(shuffling(values, seed, purpose, index));
+}
+
+/** The same a few swaps at a time. */
+export function* shuffling(
+  values: Uint32Array,
+  seed: number,
+  purpose: RandomPurpose,
+  index: number,
+): Pieces<Uint32Array> {
   const stream = new RandomStream(seed, purpose, index);
   for (let last = values.length - 1; last > 0; last--) {
+    if (last % SWAPS_PER_PIECE === 0) yield;
     const other = stream.below(last + 1);
     const kept = values[last];
     values[last] = values[other];

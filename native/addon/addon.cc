@@ -35,17 +35,19 @@ class MnistTrainAddon : public Napi::Addon<MnistTrainAddon> {
  public:
   MnistTrainAddon(Napi::Env env, Napi::Object exports) {
     keep_loaded();
-    DefineAddon(exports,
-                {
-                    InstanceValue("instructionSets", instruction_sets(env), napi_enumerable),
-                    InstanceValue("operations", operations(env), napi_enumerable),
-                    InstanceValue("Session", SessionObject::define(env), napi_enumerable),
-                    InstanceValue("Data", DataObject::define(env), napi_enumerable),
-                    InstanceValue("measurePeak", Napi::Function::New<measure_peak>(env), napi_enumerable),
-                    InstanceValue("threadBudget", Napi::Function::New<thread_budget>(env), napi_enumerable),
-                    InstanceValue("setThreadBudget", Napi::Function::New<set_thread_budget>(env), napi_enumerable),
-                    InstanceValue("mostThreadsAtWork", Napi::Function::New<most_threads_at_work>(env), napi_enumerable),
-                });
+    DefineAddon(
+        exports,
+        {
+            InstanceValue("instructionSets", instruction_sets(env), napi_enumerable),
+            InstanceValue("operations", operations(env), napi_enumerable),
+            InstanceValue("Session", SessionObject::define(env), napi_enumerable),
+            InstanceValue("Data", DataObject::define(env), napi_enumerable),
+            InstanceValue("countNonZeros", Napi::Function::New<DataObject::count_non_zeros>(env), napi_enumerable),
+            InstanceValue("measurePeak", Napi::Function::New<measure_peak>(env), napi_enumerable),
+            InstanceValue("threadBudget", Napi::Function::New<thread_budget>(env), napi_enumerable),
+            InstanceValue("setThreadBudget", Napi::Function::New<set_thread_budget>(env), napi_enumerable),
+            InstanceValue("mostThreadsAtWork", Napi::Function::New<most_threads_at_work>(env), napi_enumerable),
+        });
   }
 };
 

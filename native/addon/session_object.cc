@@ -65,6 +65,7 @@ Napi::Function SessionObject::define(Napi::Env env) {
                          InstanceMethod<&SessionObject::read_published>("readPublished"),
                          InstanceMethod<&SessionObject::parameters_are_finite>("parametersAreFinite"),
                          InstanceMethod<&SessionObject::write>("write"),
+                         InstanceMethod<&SessionObject::publish>("publish"),
                          InstanceMethod<&SessionObject::begin>("begin"),
                          InstanceMethod<&SessionObject::advance>("advance"),
                          InstanceMethod<&SessionObject::metrics>("metrics"),
@@ -159,26 +160,39 @@ const Buffer* SessionObject::buffer_of(const Napi::Value& index) const {
   return engine_->accessible(buffers[i]) ? &buffers[i] : nullptr;
 }
 
-// read(buffer: number): Float32Array
+// The rows from `first` on that an array of so many values covers. Throws and returns false for others.
+bool SessionObject::rows_of(const Napi::Value& first, const Buffer& buffer, size_t values, RowRange* rows) {
+  rows->count = buffer.columns == 0 ? 0 : values / buffer.columns;
+  if (whole_number(first, 0, static_cast<double>(buffer.rows), &rows->first) &&
+      values == rows->count * buffer.columns && rows->count <= buffer.rows - rows->first) {
+    return true;
+  }
+  throw_range_error(first.Env(), "Expected whole rows of the buffer.");
+  return false;
+}
+
+// read(buffer: number, firstRow: number, values: Float32Array): void
 Napi::Value SessionObject::read(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   if (!usable(env)) return env.Undefined();
   if (advancing_) return throw_error(env, "A run is being advanced.");
   const Buffer* buffer = buffer_of(info[0]);
+  View<float> values;
+  RowRange rows;
   if (!buffer) return throw_range_error(env, "Expected a buffer that can be read.");
-  Napi::Float32Array array = Napi::Float32Array::New(env, buffer->elements());
-  // In a worker that is being terminated nothing is made, and no exception is pending either.
-  if (env.IsExceptionPending() || array.IsEmpty() || !array.Data()) return env.Undefined();
-  engine_->read(*buffer, array.Data());
-  return array;
+  if (!view_of(info[2], &values)) return throw_type_error(env, "Expected a Float32Array.");
+  if (rows_of(info[1], *buffer, values.length, &rows)) engine_->read(*buffer, rows, values.data);
+  return env.Undefined();
 }
 
-// readPublished(buffers: Uint32Array): Float32Array of parameters as published last, one behind the other
+// readPublished(buffers: Uint32Array, values: Float32Array): void; parameters as published last, one behind the other
 Napi::Value SessionObject::read_published(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   if (!usable(env)) return env.Undefined();
   View<uint32_t> indices;
+  View<float> values;
   if (!view_of(info[0], &indices)) return throw_type_error(env, "Expected a Uint32Array.");
+  if (!view_of(info[1], &values)) return throw_type_error(env, "Expected a Float32Array.");
   const std::vector<Buffer>& all = engine_->program().buffers;
   std::vector<const Buffer*> buffers;
   size_t length = 0;
@@ -189,10 +203,9 @@ Napi::Value SessionObject::read_published(const Napi::CallbackInfo& info) {
     buffers.push_back(&all[indices.data[i]]);
     length += buffers.back()->elements();
   }
-  Napi::Float32Array array = Napi::Float32Array::New(env, length);
-  if (env.IsExceptionPending() || array.IsEmpty() || !array.Data()) return env.Undefined();
-  engine_->read_published(buffers, array.Data());
-  return array;
+  if (values.length != length) return throw_range_error(env, "Expected as many values as the parameters have.");
+  engine_->read_published(buffers, values.data);
+  return env.Undefined();
 }
 
 // parametersAreFinite(): boolean
@@ -203,21 +216,34 @@ Napi::Value SessionObject::parameters_are_finite(const Napi::CallbackInfo& info)
   return Napi::Boolean::New(env, engine_->parameters_are_finite());
 }
 
-// write(buffer: number, values: Float32Array): void
+// write(buffer: number, firstRow: number, values: Float32Array): void
 Napi::Value SessionObject::write(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   if (!usable(env)) return env.Undefined();
   if (advancing_) return throw_error(env, "A run is being advanced.");
   const Buffer* buffer = buffer_of(info[0]);
   View<float> values;
+  RowRange rows;
   if (!buffer) return throw_range_error(env, "Expected a buffer that can be written.");
-  if (!view_of(info[1], &values)) return throw_type_error(env, "Expected a Float32Array.");
-  if (values.length != buffer->elements()) return throw_range_error(env, "Expected as many values as the buffer has.");
-  engine_->write(*buffer, values.data);
-  if (buffer->region == kParameters && !engine_->publish()) {
+  if (!view_of(info[2], &values)) return throw_type_error(env, "Expected a Float32Array.");
+  if (rows_of(info[1], *buffer, values.length, &rows)) engine_->write(*buffer, rows, values.data);
+  return env.Undefined();
+}
+
+// publish(bytes: number): whether all of the parameters are now those that evaluation and inference read
+Napi::Value SessionObject::publish(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (!usable(env)) return env.Undefined();
+  if (advancing_) return throw_error(env, "A run is being advanced.");
+  size_t bytes = 0;
+  if (!whole_number(info[0], 1, 9007199254740991.0, &bytes)) {
+    return throw_type_error(env, "Expected a number of bytes of at least 1.");
+  }
+  bool published = false;
+  if (!engine_->publish_part(bytes, &published)) {
     return throw_error(env, "There is not enough memory to publish the weights.");
   }
-  return env.Undefined();
+  return Napi::Boolean::New(env, published);
 }
 
 // begin(section: 0 | 1, data: Data | null, order: Uint32Array, batchSize: number, scalars: Float32Array,

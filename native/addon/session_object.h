@@ -30,6 +30,7 @@ class SessionObject : public Napi::ObjectWrap<SessionObject> {
   Napi::Value read_published(const Napi::CallbackInfo& info);
   Napi::Value parameters_are_finite(const Napi::CallbackInfo& info);
   Napi::Value write(const Napi::CallbackInfo& info);
+  Napi::Value publish(const Napi::CallbackInfo& info);
   Napi::Value begin(const Napi::CallbackInfo& info);
   Napi::Value advance(const Napi::CallbackInfo& info);
   Napi::Value metrics(const Napi::CallbackInfo& info);
@@ -39,6 +40,7 @@ class SessionObject : public Napi::ObjectWrap<SessionObject> {
   Napi::Value infer_sync(const Napi::CallbackInfo& info);
   Napi::Value dispose(const Napi::CallbackInfo& info);
 
+  static bool rows_of(const Napi::Value& first, const Buffer& buffer, size_t values, RowRange* rows);
   const Buffer* buffer_of(const Napi::Value& index) const;
   bool usable(Napi::Env env) const;
   bool open_queue(Napi::Env env);

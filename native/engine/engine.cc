@@ -74,46 +74,51 @@ bool Engine::open(Program program, const KernelTable* kernels, size_t threads) {
   const size_t evaluate = program_.sections[kEvaluateSection].capacity;
   for (auto& metrics : row_metrics_) metrics.assign(train > evaluate ? train : evaluate, RowMetrics{0, 0});
   estimate_care();
-  return open_list_rooms() && open_lanes() && publish();
+  // All zeros, as the parameters are: memory that is not touched costs nothing.
+  published_.reset(new (std::nothrow) AlignedMemory());
+  if (!published_ || !published_->allocate(program_.region_sizes[kParameters])) return false;
+  return open_list_rooms() && open_lanes();
 }
 
 bool Engine::accessible(const Buffer& buffer) const {
   return buffer.region != kEvaluate && buffer.region != kInfer && !buffer.sparse;
 }
 
-void Engine::read(const Buffer& buffer, float* values) const {
-  copy_out(buffer, regions_[buffer.region].data(), values);
+void Engine::read(const Buffer& buffer, RowRange rows, float* values) const {
+  copy_out(buffer, rows, regions_[buffer.region].data(), values);
 }
 
 void Engine::read_published(const std::vector<const Buffer*>& buffers, float* values) {
   const Published parameters(this);
   for (const Buffer* buffer : buffers) {
-    copy_out(*buffer, parameters.data(), values);
+    copy_out(*buffer, {0, buffer->rows}, parameters.data(), values);
     values += buffer->elements();
   }
 }
 
-void Engine::copy_out(const Buffer& buffer, const char* region, float* values) {
+void Engine::copy_out(const Buffer& buffer, RowRange rows, const char* region, float* values) {
   const char* const data = region + buffer.offset;
   if (buffer.type == ElementType::kInt32) {
-    const int32_t* const integers = reinterpret_cast<const int32_t*>(data);
-    for (size_t i = 0; i < buffer.elements(); i++) values[i] = static_cast<float>(integers[i]);
+    const int32_t* const integers = reinterpret_cast<const int32_t*>(data) + rows.first * buffer.columns;
+    for (size_t i = 0; i < rows.count * buffer.columns; i++) values[i] = static_cast<float>(integers[i]);
     return;
   }
   const float* const stored = reinterpret_cast<const float*>(data);
-  for_columns(
-      {buffer.rows, buffer.columns, buffer.layout_parts}, {0, buffer.columns}, buffer.columns, [&](const Columns& c) {
-        for (size_t row = 0; row < buffer.rows; row++) {
-          memcpy(values + row * buffer.columns + c.column, stored + c.offset + row * c.stride, c.width * sizeof(float));
-        }
-      });
+  for_columns({buffer.rows, buffer.columns, buffer.layout_parts}, {0, buffer.columns}, buffer.columns,
+              [&](const Columns& c) {
+                const float* from = stored + c.offset + rows.first * c.stride;
+                for (size_t row = 0; row < rows.count; row++, from += c.stride) {
+                  memcpy(values + row * buffer.columns + c.column, from, c.width * sizeof(float));
+                }
+              });
 }
 
-void Engine::write(const Buffer& buffer, const float* values) {
+void Engine::write(const Buffer& buffer, RowRange rows, const float* values) {
+  unpublished_.reset();  // what was copied of it may be older
   char* const data = regions_[buffer.region].data() + buffer.offset;
   if (buffer.type == ElementType::kInt32) {
-    int32_t* const integers = reinterpret_cast<int32_t*>(data);
-    for (size_t i = 0; i < buffer.elements(); i++) {
+    int32_t* const integers = reinterpret_cast<int32_t*>(data) + rows.first * buffer.columns;
+    for (size_t i = 0; i < rows.count * buffer.columns; i++) {
       // A float outside int32 has no conversion; such a class does not exist anyway.
       const bool fits = values[i] >= -2147483648.0f && values[i] < 2147483648.0f;
       integers[i] = fits ? static_cast<int32_t>(values[i]) : -1;
@@ -121,12 +126,13 @@ void Engine::write(const Buffer& buffer, const float* values) {
     return;
   }
   float* const stored = reinterpret_cast<float*>(data);
-  for_columns(
-      {buffer.rows, buffer.columns, buffer.layout_parts}, {0, buffer.columns}, buffer.columns, [&](const Columns& c) {
-        for (size_t row = 0; row < buffer.rows; row++) {
-          memcpy(stored + c.offset + row * c.stride, values + row * buffer.columns + c.column, c.width * sizeof(float));
-        }
-      });
+  for_columns({buffer.rows, buffer.columns, buffer.layout_parts}, {0, buffer.columns}, buffer.columns,
+              [&](const Columns& c) {
+                float* to = stored + c.offset + rows.first * c.stride;
+                for (size_t row = 0; row < rows.count; row++, to += c.stride) {
+                  memcpy(to, values + row * buffer.columns + c.column, c.width * sizeof(float));
+                }
+              });
 }
 
 // What is finite gives 0 times itself, so that the sum of that is 0 too: no branches, and bits do not matter.
@@ -146,20 +152,36 @@ bool Engine::parameters_are_finite() const {
 }
 
 bool Engine::publish() {
-  std::shared_ptr<AlignedMemory> block;
-  {
-    std::lock_guard<std::mutex> lock(published_mutex_);
-    if (spare_ && spare_.use_count() == 1) block = std::move(spare_);
-  }
+  unpublished_.reset();
+  bool published = false;
+  return publish_part(regions_[kParameters].size(), &published);
+}
+
+bool Engine::publish_part(size_t bytes, bool* published) {
   const AlignedMemory& parameters = regions_[kParameters];
-  if (!block) {
-    block.reset(new (std::nothrow) AlignedMemory());
-    if (!block || !block->allocate(parameters.size())) return false;
+  if (!unpublished_) {
+    published_bytes_ = 0;
+    {
+      std::lock_guard<std::mutex> lock(published_mutex_);
+      if (spare_ && spare_.use_count() == 1) unpublished_ = std::move(spare_);
+    }
+    if (!unpublished_) {
+      unpublished_.reset(new (std::nothrow) AlignedMemory());
+      if (!unpublished_ || !unpublished_->allocate(parameters.size())) {
+        unpublished_.reset();
+        return false;
+      }
+    }
   }
-  memcpy(block->data(), parameters.data(), parameters.size());
+  const size_t rest = parameters.size() - published_bytes_;
+  const size_t part = bytes < rest ? bytes : rest;
+  memcpy(unpublished_->data() + published_bytes_, parameters.data() + published_bytes_, part);
+  published_bytes_ += part;
+  *published = published_bytes_ == parameters.size();
+  if (!*published) return true;
   std::lock_guard<std::mutex> lock(published_mutex_);
   spare_ = std::move(published_);
-  published_ = std::move(block);
+  published_ = std::move(unpublished_);
   return true;
 }
 

@@ -39,6 +39,11 @@ struct Run {
   }
 };
 
+struct RowRange {
+  size_t first = 0;
+  size_t count = 0;
+};
+
 class Engine {
  public:
   Engine();
@@ -51,11 +56,11 @@ class Engine {
   size_t threads() const { return team_->members(); }
   size_t memory_bytes() const { return memory_bytes_; }
 
-  // Values of a buffer, row-major, int32 as floats; `values` has buffer.elements(). Only persistent buffers and the
-  // train section's can be read and written, unless they stand for lists; not while a run is being advanced.
+  // Values of some rows of a buffer, row-major, int32 as floats. Only persistent buffers and the train section's can be
+  // read and written, unless they stand for lists; not while a run is being advanced.
   bool accessible(const Buffer& buffer) const;
-  void read(const Buffer& buffer, float* values) const;
-  void write(const Buffer& buffer, const float* values);
+  void read(const Buffer& buffer, RowRange rows, float* values) const;
+  void write(const Buffer& buffer, RowRange rows, const float* values);
   // The values of parameters as they were published last, one buffer behind the other; also while a run is being
   // advanced.
   void read_published(const std::vector<const Buffer*>& buffers, float* values);
@@ -63,6 +68,9 @@ class Engine {
   bool parameters_are_finite() const;
   // Makes the current parameters those that evaluation and inference read. False when there is not enough memory.
   bool publish();
+  // The same a part at a time: copies so many bytes more, and says when it was the last part. Begins anew after a write
+  // or a run. Not while a run is being advanced.
+  bool publish_part(size_t bytes, bool* published);
 
   // What a run lacks, or null when it can be advanced.
   const char* check(const Run& run) const;
@@ -101,7 +109,7 @@ class Engine {
   struct Inference;
   struct Advance;
   class Turn;
-  static void copy_out(const Buffer& buffer, const char* region, float* values);
+  static void copy_out(const Buffer& buffer, RowRange rows, const char* region, float* values);
   static void advance_member(size_t member, void* argument);
   static void infer_member(size_t member, void* argument);
   void infer_in_lane(Inference* inference, Lane* lane);
@@ -158,6 +166,8 @@ class Engine {
 
   std::mutex published_mutex_;
   std::shared_ptr<AlignedMemory> published_;
+  std::shared_ptr<AlignedMemory> unpublished_;  // the block that publish_part() fills, and how far it is
+  size_t published_bytes_ = 0;
   std::shared_ptr<AlignedMemory> spare_;  // the block published before, reused when nobody reads it any more
 };
 

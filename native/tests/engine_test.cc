@@ -70,7 +70,8 @@ bool open(Engine* engine, size_t threads, bool fused = true) {
   if (!CHECK_MESSAGE(parse_program(words.data(), words.size(), &program, &error), error)) return false;
   if (!CHECK(engine->open(std::move(program), choose_target(nullptr), threads))) return false;
   const std::vector<float> weights = Numbers(3).vector(kInputs * kUnits);
-  engine->write(engine->program().buffers[0], weights.data());
+  const Buffer& buffer = engine->program().buffers[0];
+  engine->write(buffer, {0, buffer.rows}, weights.data());
   return CHECK(engine->publish());
 }
 
@@ -78,13 +79,24 @@ std::shared_ptr<Data> make_data() {
   std::shared_ptr<Data> data(new Data());
   std::vector<uint8_t> pixels(kSamples * kInputs);
   for (size_t i = 0; i < pixels.size(); i++) pixels[i] = static_cast<uint8_t>(i % 5 == 0 ? (i * 37) % 251 : 0);
-  CHECK(data->copy_inputs(*choose_target(nullptr), pixels.data(), nullptr, kSamples, kInputs));
-  CHECK(data->view.sparse.pixels != nullptr);
-  data->targets.allocate(kSamples * sizeof(int32_t));
-  int32_t* classes = reinterpret_cast<int32_t*>(data->targets.data());
+  std::vector<int32_t> classes(kSamples);
   for (size_t i = 0; i < kSamples; i++) classes[i] = static_cast<int32_t>(i % kUnits);
-  data->view.classes = classes;
-  data->view.target_columns = 1;
+  const KernelTable& kernels = *choose_target(nullptr);
+  Data::Room room;
+  room.count = kSamples;
+  room.columns = kInputs;
+  room.target_columns = 1;
+  room.bytes = room.classes = true;
+  room.non_zeros = kernels.non_zeros(pixels.data(), nullptr, pixels.size());
+  CHECK(data->allocate(room));
+  CHECK(data->view.sparse.pixels != nullptr);
+  const size_t first = kSamples / 3;  // in two portions
+  CHECK(data->append(kernels, {pixels.data(), nullptr, classes.data(), nullptr, first}));
+  CHECK(!data->complete());
+  CHECK(!data->append(kernels, {pixels.data(), nullptr, classes.data(), nullptr, kSamples - first + 1}));
+  CHECK(data->append(kernels,
+                     {pixels.data() + first * kInputs, nullptr, classes.data() + first, nullptr, kSamples - first}));
+  CHECK(data->complete());
   return data;
 }
 
@@ -99,7 +111,9 @@ void fill(Run* run, size_t epochs) {
 
 std::vector<float> weights_of(Engine* engine) {
   std::vector<float> weights(kInputs * kUnits);
-  engine->read(engine->program().buffers[0], weights.data());
+  const Buffer& buffer = engine->program().buffers[0];
+  engine->read(buffer, {0, 1}, weights.data());
+  engine->read(buffer, {1, buffer.rows - 1}, weights.data() + buffer.columns);
   return weights;
 }
 

@@ -1,3 +1,4 @@
+import type { Pieces } from '../pieces.js';
 import type { BufferName } from '../program/ops.js';
 import type { Program, SectionName } from '../program/program.js';
 
@@ -70,16 +71,18 @@ export interface Session {
   /** The threads that its runs use. */
   readonly threads: number;
   /** A copy of a parameter, a slot or a buffer of the train section. Float32Array for both element types. */
-  read(buffer: BufferName): Float32Array;
+  read(buffer: BufferName): Pieces<Float32Array>;
   /**
-   * Copies of parameters as inference reads them: all of the weights published last, also while a run is in flight.
-   * Throws ERR_ARGUMENT for what is no parameter.
+   * Copies parameters as inference reads them into `values`, one behind the other: all of the weights published last, also
+   * while a run is in flight. Throws ERR_ARGUMENT for what is no parameter.
    */
-  readPublished(parameters: readonly BufferName[]): Float32Array[];
+  readPublished(parameters: readonly BufferName[], values: Float32Array): void;
   /** Whether every parameter is a finite number. Not while a run is in flight. */
   parametersAreFinite(): boolean;
-  /** Overwrites a parameter, a slot or a buffer of the train section, whole. */
-  write(buffer: BufferName, values: Float32Array): void;
+  /** Overwrites a parameter, a slot or a buffer of the train section, whole. Inference sees it after `publish`. */
+  write(buffer: BufferName, values: Float32Array): Pieces<void>;
+  /** Makes the parameters as they are now those that inference and evaluation read. Nothing is written meanwhile. */
+  publish(): Pieces<void>;
   /** Runs a section over `order` (indices into data). Without data, `order` only says how many samples the steps have. */
   run(
     section: SectionName & ('train' | 'evaluate'),
@@ -110,5 +113,6 @@ export interface Backend {
   /** The ops it has kernels for. */
   readonly operations: readonly string[];
   open(program: Program, options?: SessionOptions): Session;
-  bind(samples: Samples): BoundData;
+  /** Copies samples. They may change meanwhile, and are what they were when they were copied; lengths must stay. */
+  bind(samples: Samples): Pieces<BoundData>;
 }

@@ -1,8 +1,9 @@
-import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { digestOf } from '../digest.js';
 import { expected, MnistTrainError } from '../errors.js';
 import { errorCode, fileError } from '../files.js';
+import { inTurns, type Pieces } from '../pieces.js';
 import type { CatalogueEntry, Content, DataFile } from './catalogue.js';
 import { readIdxBytes } from './idx.js';
 import { dataRoot } from './root.js';
@@ -55,13 +56,14 @@ export type InspectedFile =
   /** Not readable as an inflated file at all; `problem` says why. */
   | { state: 'unreadable'; path: string; problem: MnistTrainError };
 
-/** Reads a data file and compares it with the published content. */
-export async function inspectDataFile(directory: string, file: DataFile): Promise<InspectedFile> {
+/** Reads a data file and compares it with the published content. What `goOn` throws now and then ends it. */
+export async function inspectDataFile(directory: string, file: DataFile, goOn?: () => void): Promise<InspectedFile> {
   const path = await findDataFile(directory, file);
   if (path === undefined) return { state: 'missing' };
   try {
     const bytes = await readIdxBytes(path);
-    return { state: isContent(bytes, file.raw) ? 'published' : 'different', path, bytes };
+    const isPublished = await inTurns(isContent(bytes, file.raw), goOn);
+    return { state: isPublished ? 'published' : 'different', path, bytes };
   } catch (error) {
     if (error instanceof MnistTrainError && error.code === 'ERR_FORMAT') {
       return { state: 'unreadable', path, problem: error };
@@ -70,8 +72,8 @@ export async function inspectDataFile(directory: string, file: DataFile): Promis
   }
 }
 
-function isContent(bytes: Uint8Array, content: Content): boolean {
-  return bytes.length === content.bytes && createHash(content.algorithm).update(bytes).digest('hex') === content.digest;
+function* isContent(bytes: Uint8Array, { algorithm, digest, bytes: length }: Content): Pieces<boolean> {
+  return bytes.length === length && (yield* digestOf(algorithm, [bytes])) === digest;
 }
 
 async function kindOf(path: string): Promise<'file' | 'folder' | undefined> {

@@ -78,11 +78,13 @@ interface SoundFile {
 }
 
 async function inspectAll(entry: CatalogueEntry, { directory }: DataLocation, signal?: AbortSignal) {
+  const goOn = () => {
+    if (!signal?.aborted) return;
+    throw new MnistTrainError('ERR_ABORTED', `Loading ${entry.title} was stopped.`, { cause: signal.reason });
+  };
   const inspect = (file: DataFile) => {
-    if (signal?.aborted) {
-      throw new MnistTrainError('ERR_ABORTED', `Loading ${entry.title} was stopped.`, { cause: signal.reason });
-    }
-    return inspectDataFile(directory, file);
+    goOn();
+    return inspectDataFile(directory, file, goOn);
   };
   return {
     trainImages: await inspect(entry.files.trainImages),

@@ -1,6 +1,7 @@
-import { createHash } from 'node:crypto';
+import { digestOf } from '../digest.js';
 import { MnistTrainError } from '../errors.js';
 import type { JsonValue } from '../json.js';
+import type { Pieces } from '../pieces.js';
 import { type DecodedTensor, decodeSafetensors, encodeSafetensors, type SafetensorsTensor } from './safetensors.js';
 
 /**
@@ -22,13 +23,13 @@ export interface CheckpointFile {
 }
 
 /** Numbers may be NaN or infinite, which JSON cannot say: they become { nonFinite: "NaN" }. */
-export function encodeCheckpoint({ tensors, state, metadata }: CheckpointFile): Uint8Array {
+export function* encodeCheckpoint({ tensors, state, metadata }: CheckpointFile): Pieces<Uint8Array> {
   const json = JSON.stringify(state, (_key, value) =>
     typeof value === 'number' && !Number.isFinite(value) ? { nonFinite: String(value) } : value,
   );
-  const bytes = encodeSafetensors(tensors, { ...metadata, [STATE_KEY]: json, [DIGEST_KEY]: NO_DIGEST });
+  const bytes = yield* encodeSafetensors(tensors, { ...metadata, [STATE_KEY]: json, [DIGEST_KEY]: NO_DIGEST });
   const place = digestPlace(bytes);
-  Buffer.from(digestOf(bytes)).copy(bytes, place);
+  Buffer.from(yield* digestOf('sha256', [bytes])).copy(bytes, place);
   return bytes;
 }
 
@@ -39,15 +40,15 @@ export interface DecodedCheckpoint {
 }
 
 /** Throws ERR_FORMAT for another file and ERR_CHECKSUM for a damaged one, naming `source`. */
-export function decodeCheckpoint(bytes: Uint8Array, source: string): DecodedCheckpoint {
-  const { tensors, metadata } = decodeSafetensors(bytes, source);
+export function* decodeCheckpoint(bytes: Uint8Array, source: string): Pieces<DecodedCheckpoint> {
+  const { tensors, metadata } = yield* decodeSafetensors(bytes, source);
   const { [STATE_KEY]: json, [DIGEST_KEY]: digest, ...own } = metadata;
   if (json === undefined || digest === undefined) {
     throw new MnistTrainError('ERR_FORMAT', `Expected a checkpoint in ${source}, received another safetensors file.`);
   }
-  const copy = Uint8Array.from(bytes);
-  Buffer.from(NO_DIGEST).copy(copy, digestPlace(bytes));
-  const actual = digestOf(copy);
+  const place = digestPlace(bytes);
+  const parts = [bytes.subarray(0, place), Buffer.from(NO_DIGEST), bytes.subarray(place + NO_DIGEST.length)];
+  const actual = yield* digestOf('sha256', parts);
   if (actual !== digest) {
     throw new MnistTrainError(
       'ERR_CHECKSUM',
@@ -62,5 +63,3 @@ export function decodeCheckpoint(bytes: Uint8Array, source: string): DecodedChec
 
 const digestPlace = (bytes: Uint8Array): number =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).indexOf(DIGEST_FIELD) + DIGEST_FIELD.length;
-
-const digestOf = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');

@@ -1,4 +1,6 @@
+import { endianness } from 'node:os';
 import { describeValue, expected, MnistTrainError } from '../errors.js';
+import { PIECE_BYTES, type Pieces, spans } from '../pieces.js';
 import { FLOAT_TYPES } from './float-types.js';
 
 /**
@@ -30,6 +32,7 @@ export interface DecodedSafetensors {
   metadata: Record<string, string>;
 }
 
+const IS_BIG_ENDIAN = endianness() === 'BE';
 const METADATA_KEY = '__metadata__';
 /** A key that some programs would take for an object's prototype. */
 const PROTOTYPE_KEY = '__proto__';
@@ -46,10 +49,10 @@ const FETCH_AGAIN = 'The file is damaged or was not written as safetensors: fetc
  *
  * @throws ERR_ARGUMENT for a reserved or repeated name or metadata that is not text, ERR_SHAPE when a shape and its data disagree.
  */
-export function encodeSafetensors(
+export function* encodeSafetensors(
   tensors: readonly SafetensorsTensor[],
   metadata: Record<string, string> = {},
-): Uint8Array {
+): Pieces<Uint8Array<ArrayBuffer>> {
   const sorted = tensors.map((tensor) => ({ ...tensor, key: Buffer.from(tensor.name) }));
   sorted.sort((a, b) => Buffer.compare(a.key, b.key));
   const seen = new Set<string>();
@@ -84,9 +87,16 @@ export function encodeSafetensors(
   view.setBigUint64(0, BigInt(headerBytes), true);
   bytes.fill(0x20, LENGTH_BYTES, LENGTH_BYTES + headerBytes);
   bytes.set(header, LENGTH_BYTES);
-  let offset = LENGTH_BYTES + headerBytes;
+  // Both 8 bytes and the header are whole floats long.
+  const values = new Float32Array(bytes.buffer, LENGTH_BYTES + headerBytes);
+  let offset = 0;
   for (const { data } of sorted) {
-    for (let i = 0; i < data.length; i++, offset += 4) view.setFloat32(offset, data[i], true);
+    for (const [from, to] of spans(data.length, PIECE_BYTES / 4)) {
+      values.set(data.subarray(from, to), offset + from);
+      if (IS_BIG_ENDIAN) Buffer.from(bytes.buffer, values.byteOffset + (offset + from) * 4, (to - from) * 4).swap32();
+      yield;
+    }
+    offset += data.length;
   }
   return bytes;
 }
@@ -112,7 +122,7 @@ function checkTensor({ name, shape, data }: SafetensorsTensor, seen: Set<string>
  * @param source Names the file in error messages.
  * @throws ERR_FORMAT for anything that the format does not allow, and for other types of value.
  */
-export function decodeSafetensors(bytes: Uint8Array, source: string): DecodedSafetensors {
+export function* decodeSafetensors(bytes: Uint8Array, source: string): Pieces<DecodedSafetensors> {
   const fail: Fail = (what, field, value, hint = FETCH_AGAIN) =>
     new MnistTrainError(
       'ERR_FORMAT',
@@ -131,7 +141,14 @@ export function decodeSafetensors(bytes: Uint8Array, source: string): DecodedSaf
   for (const { name, dtype, shape, size, begin } of infos) {
     const { bytes: step, read } = FLOAT_TYPES[dtype];
     const data = new Float32Array(size);
-    for (let i = 0; i < size; i++) data[i] = read(view, begin + i * step);
+    for (const [from, to] of spans(size, PIECE_BYTES / 4)) {
+      if (dtype === 'F32' && !IS_BIG_ENDIAN) {
+        // As bytes: the file need not be aligned in memory.
+        const place = bufferStart + begin;
+        new Uint8Array(data.buffer).set(bytes.subarray(place + from * step, place + to * step), from * step);
+      } else for (let i = from; i < to; i++) data[i] = read(view, begin + i * step);
+      yield;
+    }
     tensors.set(name, { dtype, shape, data });
   }
   return { tensors, metadata };

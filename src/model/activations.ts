@@ -81,7 +81,7 @@ export class LayerProbes {
   /** Replaces the weights. */
   write(weights: WeightsByName): void {
     this.#probes.forEach(({ engine }, place) => {
-      if (engine) for (const name of this.#parameters[place]) engine.write(name, weights.get(name)!);
+      engine?.write(new Map(this.#parameters[place].map((name) => [name, weights.get(name)!])));
     });
   }
 

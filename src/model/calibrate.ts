@@ -7,7 +7,9 @@ import { expectedCalibrationError } from '../metrics/expected-calibration-error.
 import { fitTemperature, TEMPERATURES } from '../metrics/fit-temperature.js';
 import type { Labels } from '../metrics/inputs.js';
 import { negativeLogLikelihood } from '../metrics/negative-log-likelihood.js';
+import { inTurns } from '../pieces.js';
 import type { BufferName } from '../program/ops.js';
+import { abortedError } from './abort.js';
 import { Engine } from './engine.js';
 import { labelsOf } from './evaluate-metrics.js';
 import { lowerModel } from './lower.js';
@@ -45,7 +47,11 @@ export async function calibrateModel(
   signal: AbortSignal | undefined,
 ): Promise<Calibration | null> {
   const { logitStack, parameters } = headOf(stack, loss);
-  const { inputs, count, targets } = readSamples(data, stack, categoricalCrossentropy(), 'data');
+  const goOn = () => {
+    if (signal?.aborted || engine.disposed) throw abortedError('Calibration', signal);
+  };
+  const reading = readSamples(data, stack, categoricalCrossentropy(), 'data');
+  const { inputs, count, targets } = await inTurns(reading, goOn);
   const labels = labelsOf(targets, stack.outputSize);
   const stopped = () => signal?.aborted === true || engine.disposed;
   return engine.inTurn(async () => {
@@ -59,16 +65,16 @@ export async function calibrateModel(
         const logits = await logitsOf(logitEngine, inputs, count, stopped);
         if (!logits) return null;
         const temperature = checkTemperature(fitTemperature(labels, logits, { fromLogits: true }));
-        for (const name of parameters) {
-          const divided = weights.get(name)!.map((value) => value / temperature);
-          weights.set(name, divided);
-          logitEngine.write(name, divided);
-        }
+        const divided = parameters.map(
+          (name) => [name, weights.get(name)!.map((value) => value / temperature)] as const,
+        );
+        for (const [name, values] of divided) weights.set(name, values);
+        logitEngine.write(new Map(divided));
         const after = await logitsOf(logitEngine, inputs, count, stopped);
         return after && { temperature, before: qualityOf(labels, logits), after: qualityOf(labels, after) };
       });
       // All of them: where an optimizer keeps averages, what was calibrated becomes the weights to train on from as well.
-      if (calibration) for (const [name, values] of weights) engine.write(name, values);
+      if (calibration) engine.write(weights);
       return calibration;
     } finally {
       logitEngine.dispose();

@@ -1,6 +1,7 @@
 import type { Backend, BoundData, RunOptions, RunResult, Samples, Session } from '../backends/backend.js';
 import { selectBackend } from '../backends/select.js';
 import { checkInteger, checkOneOf, MnistTrainError } from '../errors.js';
+import { atOnce, inTurns, PIECE_BYTES, type Pieces, spans } from '../pieces.js';
 import type { BufferName } from '../program/ops.js';
 import { type BufferSpec, type ElementType, type Program, sizeOf } from '../program/program.js';
 import { linkedController } from './abort.js';
@@ -52,6 +53,33 @@ const targetsOf = ({ hasClasses }: BoundData): ElementType => (hasClasses ? 'int
 
 const persists = ({ role }: BufferSpec): boolean => role === 'parameter' || role === 'slot';
 
+/** What outlives steps. */
+const namesOf = ({ program }: OpenSession): BufferName[] => program.buffers.filter(persists).map(({ name }) => name);
+
+function* readAll(session: Session, names: readonly BufferName[]): Pieces<Snapshot> {
+  const snapshot = new Map<BufferName, Float32Array>();
+  for (const name of names) snapshot.set(name, yield* session.read(name));
+  return snapshot;
+}
+
+function* writeAll(session: Session, snapshot: Snapshot): Pieces<void> {
+  for (const [name, values] of snapshot) yield* session.write(name, values);
+  yield* session.publish();
+}
+
+function* copyAll(snapshot: Snapshot): Pieces<Snapshot> {
+  const copies = new Map<BufferName, Float32Array>();
+  for (const [name, values] of snapshot) {
+    const copy = new Float32Array(values.length);
+    for (const [begin, end] of spans(values.length, PIECE_BYTES / 4)) {
+      copy.set(values.subarray(begin, end), begin);
+      yield;
+    }
+    copies.set(name, copy);
+  }
+  return copies;
+}
+
 interface OpenSession {
   session: Session;
   program: Program;
@@ -96,6 +124,9 @@ export class Engine {
   #waiting = 0;
   #running = false;
   #writes = 0;
+  /** Counts what makes a copy of weights that is still being made an old one. */
+  #changes = 0;
+  #opening: Promise<unknown> = Promise.resolve();
   #undisturbed = false;
   readonly #disposal = new AbortController();
 
@@ -146,6 +177,7 @@ export class Engine {
    * `averages` are the ones that the lowering has now, by their parameter. Not while busy.
    */
   reconfigure(choice: EngineOptions, averages: ReadonlyMap<BufferName, BufferName>): void {
+    this.#changes++;
     this.#close();
     for (const [parameter, average] of this.#averages) {
       const values = this.#values.get(average);
@@ -164,17 +196,32 @@ export class Engine {
   read(parameter: BufferName): Float32Array {
     this.#checkIdle('read');
     const shown = this.#averages.get(parameter) ?? parameter;
-    if (this.#open) return this.#open.session.read(shown);
-    // An average that no session has made yet is what its parameter is.
-    return (this.#values.get(shown) ?? this.#values.get(parameter)!).slice();
+    if (this.#open) return atOnce(this.#open.session.read(shown));
+    return this.#shown(parameter).slice();
   }
 
-  /** Copies of parameters, or of their averages, as predictions read them: published last, also during a run. */
-  readPublished(parameters: readonly BufferName[]): Float32Array[] {
+  /** A parameter or its average while no session is open. An average that none has made yet is what its parameter is. */
+  #shown(parameter: BufferName): Float32Array {
+    return this.#values.get(this.#averages.get(parameter) ?? parameter) ?? this.#values.get(parameter)!;
+  }
+
+  /**
+   * Copies parameters, or their averages, as predictions read them, into `values`, one behind the other: published last, also
+   * during a run.
+   */
+  readPublished(parameters: readonly BufferName[], values: Float32Array): void {
     this.#checkAlive();
     const shown = parameters.map((name) => this.#averages.get(name) ?? name);
-    if (this.#open) return this.#open.session.readPublished(shown);
-    return parameters.map((name) => this.read(name));
+    if (this.#open) {
+      this.#open.session.readPublished(shown, values);
+      return;
+    }
+    let end = 0;
+    for (const name of parameters) {
+      const parameter = this.#shown(name);
+      values.set(parameter, end);
+      end += parameter.length;
+    }
   }
 
   /** Whether all weights and their averages are finite numbers. Throws ERR_STATE while a run is in flight. */
@@ -184,15 +231,20 @@ export class Engine {
     return [...this.#values].every(([, values]) => values.every(Number.isFinite));
   }
 
-  /** Overwrites a parameter, whole, and its average. Throws ERR_STATE while a run is in flight. */
-  write(parameter: BufferName, values: Float32Array): void {
+  /** Overwrites parameters, whole, and their averages. Throws ERR_STATE while a run is in flight. */
+  write(parameters: ReadonlyMap<BufferName, Float32Array>): void {
     this.#checkIdle('written');
     this.#writes++;
-    for (const name of [parameter, this.#averages.get(parameter)]) {
-      if (name === undefined) continue;
-      if (this.#open) this.#open.session.write(name, values);
-      else this.#values.set(name, values.slice());
+    this.#changes++;
+    const session = this.#open?.session;
+    for (const [parameter, values] of parameters) {
+      for (const name of [parameter, this.#averages.get(parameter)]) {
+        if (name === undefined) continue;
+        if (session) atOnce(session.write(name, values));
+        else this.#values.set(name, values.slice());
+      }
     }
+    if (session) atOnce(session.publish());
   }
 
   /** How often a parameter was overwritten. */
@@ -200,12 +252,36 @@ export class Engine {
     return this.#writes;
   }
 
-  /** Copies of all that such steps change: parameters and slots. Not while a run is in flight. */
-  snapshot({ batchSize, data }: TrainingSteps): Snapshot {
-    this.#checkIdle('read');
+  /** Copies of all that such steps change: parameters and slots. Call it in a turn. */
+  async snapshot({ batchSize, data }: TrainingSteps): Promise<Snapshot> {
     const targets = data && { train: targetsOf(data) };
-    const { session, program } = this.#ensure({ ...INFERENCE, train: batchSize, targets });
-    return new Map(program.buffers.filter(persists).map(({ name }) => [name, session.read(name)]));
+    const open = await this.#ensured({ ...INFERENCE, train: batchSize, targets });
+    return this.#copied(() => readAll(open.session, namesOf(open)), open);
+  }
+
+  /** Copies of the parameters, or of their averages, in their order. Call it in a turn. */
+  async parameters(goOn?: () => void): Promise<Float32Array[]> {
+    this.#checkIdle('read');
+    const names = [...this.#parameters];
+    const open = this.#open;
+    const read = open
+      ? () =>
+          readAll(
+            open.session,
+            names.map((name) => this.#averages.get(name) ?? name),
+          )
+      : () => copyAll(new Map(names.map((name) => [name, this.#shown(name)])));
+    return [...(await this.#copied(read, open, goOn)).values()];
+  }
+
+  /** What `read` copies of the weights in turns with the rest of the thread, all of it of one moment. */
+  async #copied(read: () => Pieces<Snapshot>, open: OpenSession | null, goOn?: () => void): Promise<Snapshot> {
+    for (;;) {
+      const changes = this.#changes;
+      const copying = () => inTurns(read(), () => this.#checkAliveAnd(goOn));
+      const copy = await (open ? this.#using(open, copying) : copying());
+      if (changes === this.#changes) return copy;
+    }
   }
 
   /** The weights in a snapshot, and their averages, without slots. */
@@ -214,22 +290,29 @@ export class Engine {
     return [...snapshot].filter(([name]) => shown.has(name)).map(([, values]) => values);
   }
 
-  /** Brings a snapshot of the same program back. */
-  restore(snapshot: Snapshot): void {
+  /** Brings a snapshot of the same program back. Call it in a turn. */
+  async restore(snapshot: Snapshot): Promise<void> {
     this.#checkIdle('written');
-    if (!this.#open) for (const [name, values] of snapshot) this.#values.set(name, values);
-    else for (const [name, values] of snapshot) this.#open.session.write(name, values);
+    this.#changes++;
+    const open = this.#open;
+    if (!open) {
+      for (const [name, values] of snapshot) this.#values.set(name, values);
+      return;
+    }
+    await this.undisturbed(() => this.#using(open, () => inTurns(writeAll(open.session, snapshot))));
   }
 
   /** The program that trains, for looking at what its last step left; null when none is open. */
   get trained(): { program: Program; read: (buffer: BufferName) => Float32Array } | null {
     const open = this.#open;
-    return open?.program.sections.train ? { program: open.program, read: (name) => open.session.read(name) } : null;
+    if (!open?.program.sections.train) return null;
+    return { program: open.program, read: (name) => atOnce(open.session.read(name)) };
   }
 
-  bind(samples: Samples): BoundData {
+  /** Copies samples into the backend's memory. */
+  *bind(samples: Samples): Pieces<BoundData> {
     this.#checkAlive();
-    return this.backend.bind(samples);
+    return yield* this.backend.bind(samples);
   }
 
   /**
@@ -245,7 +328,7 @@ export class Engine {
       return { ...nothing, aborted: true, diverged: false };
     }
     const targets = { [section]: targetsOf(data) };
-    const open = this.#ensure({ ...INFERENCE, [section]: batchSize, targets });
+    const open = await this.#ensured({ ...INFERENCE, [section]: batchSize, targets });
     const names = open.program.scalars;
     const steps = Math.ceil(order.length / batchSize);
     const plan = { batchSize, scalars: scalars?.(names) ?? new Float32Array(steps * names.length), firstIndex };
@@ -261,7 +344,13 @@ export class Engine {
   }
 
   async infer(inputs: Uint8Array | Float32Array): Promise<Float32Array> {
-    const open = this.#ensure(INFERENCE);
+    if (this.#open) return this.#inferOn(this.#open, inputs);
+    // The caller may change its memory while a session is opened.
+    const own = inputs.slice();
+    return this.#inferOn(await this.#ensured(INFERENCE), own);
+  }
+
+  #inferOn(open: OpenSession, inputs: Uint8Array | Float32Array): Promise<Float32Array> {
     return this.#using(open, () => open.session.infer(inputs));
   }
 
@@ -310,6 +399,11 @@ export class Engine {
     if (this.disposed) throw new MnistTrainError('ERR_STATE', 'The model was disposed of. Make or load a new one.');
   }
 
+  #checkAliveAnd(goOn: (() => void) | undefined): void {
+    this.#checkAlive();
+    goOn?.();
+  }
+
   #checkIdle(verb: 'read' | 'written'): void {
     this.#checkAlive();
     if (this.#running || (this.#undisturbed && verb === 'written')) {
@@ -320,11 +414,55 @@ export class Engine {
     }
   }
 
-  /** The open session, or a new one where it does not offer what is needed. */
+  /**
+   * The open session, or a new one where it does not offer what is needed, at once. Only predictions do that, which find a
+   * session that can infer in any that is open.
+   */
   #ensure(needed: Capacities): OpenSession {
     this.#checkAlive();
+    if (this.#open && offers(this.#open.capacities, needed)) return this.#open;
+    const { open, fill } = this.#prepare(needed);
+    atOnce(fill);
+    this.#swap(open);
+    return open;
+  }
+
+  /**
+   * The same in turns with everything else on this thread, since there may be much to copy. Use the session in the turn of
+   * the event loop in which the promise resolves: another may take its place in the next.
+   */
+  async #ensured(needed: Capacities): Promise<OpenSession> {
+    for (;;) {
+      this.#checkAlive();
+      if (this.#open && offers(this.#open.capacities, needed)) return this.#open;
+      // One at a time: each takes over what the one before it offers.
+      const opening = this.#opening.then(() => this.#openInTurns(needed));
+      this.#opening = opening.catch(() => {});
+      await opening;
+    }
+  }
+
+  async #openInTurns(needed: Capacities): Promise<void> {
+    while (!this.disposed && !(this.#open && offers(this.#open.capacities, needed))) {
+      const changes = this.#changes;
+      const before = this.#open;
+      const { open, fill } = this.#prepare(needed);
+      try {
+        const filling = () => inTurns(fill, () => this.#checkAlive());
+        await (before ? this.#using(before, filling) : filling());
+      } catch (error) {
+        open.session.dispose();
+        throw error;
+      }
+      // Somebody opened one meanwhile to predict at once, or replaced weights: then what was copied is not what counts.
+      if (changes === this.#changes && before === this.#open) this.#swap(open);
+      else open.session.dispose();
+    }
+  }
+
+  /** A session that offers what is needed and what the open one does, and the work of taking over what that one holds. */
+  #prepare(needed: Capacities): { open: OpenSession; fill: Pieces<void> } {
     const had: Capacities = this.#open?.capacities ?? { train: 0, evaluate: 0, infer: 0 };
-    if (this.#open && offers(had, needed)) return this.#open;
     const capacities = {
       train: Math.max(needed.train, had.train),
       evaluate: Math.max(needed.evaluate, had.evaluate),
@@ -333,20 +471,31 @@ export class Engine {
     };
     const program = this.#lower(capacities);
     const session = this.backend.open(program, { threads: this.#choice.threads });
-    this.#close();
-    for (const spec of program.buffers) {
-      if (!persists(spec)) continue;
-      const values = this.#values.get(spec.name) ?? this.#initialValues(spec);
-      if (values) session.write(spec.name, values);
+    const open = { session, program, capacities, users: 0, retired: false };
+    return { open, fill: this.#fill(open, this.#open) };
+  }
+
+  *#fill({ session, program }: OpenSession, before: OpenSession | null): Pieces<void> {
+    const held = new Set(before?.program.buffers.filter(persists).map(({ name }) => name));
+    for (const spec of program.buffers.filter(persists)) {
+      const values = held.has(spec.name)
+        ? yield* before!.session.read(spec.name)
+        : (this.#values.get(spec.name) ?? this.#initialValues(spec, before));
+      if (values) yield* session.write(spec.name, values);
     }
-    this.#open = { session, program, capacities, users: 0, retired: false };
-    return this.#open;
+    yield* session.publish();
+  }
+
+  #swap(open: OpenSession): void {
+    const before = this.#open;
+    this.#open = open;
+    if (before) this.#retire(before);
   }
 
   /** What a buffer starts from that has not been written yet; undefined for zeros. */
-  #initialValues({ initial, shape }: BufferSpec): Float32Array | undefined {
+  #initialValues({ initial, shape }: BufferSpec, before: OpenSession | null): Float32Array | undefined {
     if (initial === undefined) return undefined;
-    if (typeof initial === 'string') return this.#values.get(initial);
+    if (typeof initial === 'string') return before ? atOnce(before.session.read(initial)) : this.#values.get(initial);
     return typeof initial === 'number' ? new Float32Array(sizeOf(shape)).fill(initial) : Float32Array.from(initial);
   }
 
@@ -354,7 +503,7 @@ export class Engine {
   #close(): void {
     const open = this.#open;
     if (!open) return;
-    for (const { name } of open.program.buffers.filter(persists)) this.#values.set(name, open.session.read(name));
+    for (const [name, values] of atOnce(readAll(open.session, namesOf(open)))) this.#values.set(name, values);
     this.#open = null;
     this.#retire(open);
   }

@@ -1,5 +1,7 @@
-import { expected, MnistTrainError } from '../errors.js';
+import { expected } from '../errors.js';
 import { checkOptions, checkSignal } from '../options.js';
+import { spans } from '../pieces.js';
+import { throwIfAborted } from './abort.js';
 import type { Engine } from './engine.js';
 import { type PredictInputs, readInputs } from './samples.js';
 import type { Stack } from './stack.js';
@@ -10,15 +12,15 @@ export interface PredictOptions {
   signal?: AbortSignal;
 }
 
+/** Inputs up to so many bytes are copied when `predict` is called, larger ones while it goes on. */
+const COPIED_BYTES = 2 ** 22;
+/** What is copied between two turns of the event loop. */
+const PORTION_BYTES = 2 ** 20;
 /** With a signal, prediction looks at it between portions that take about so long. */
 const PORTION_MILLISECONDS = 5;
-/** Samples in the first portion, of which nobody knows how long it takes; and how much more the next one may have. */
+/** Samples in the first of those, of which nobody knows how long it takes; and how much more the next one may have. */
 const FIRST_PORTION = 32;
 const GROWTH = 8;
-
-export function abortedError(what: string, signal: AbortSignal | undefined): MnistTrainError {
-  return new MnistTrainError('ERR_ABORTED', `${what} was aborted.`, { cause: signal?.reason });
-}
 
 /** See `Sequential.predict`. */
 export async function predictSamples(
@@ -29,25 +31,58 @@ export async function predictSamples(
 ): Promise<Float32Array> {
   const signal = checkSignal(checkOptions(options, 'predict', { signal: true }).signal);
   const values = readInputs(inputs, stack);
-  if (!signal) return engine.infer(values);
+  const isSmall = values.byteLength <= COPIED_BYTES;
+  if (!signal && isSmall) return engine.infer(values);
   const { inputSize, outputSize } = stack;
   const count = values.length / inputSize;
-  const outputs = new Float32Array(count * outputSize);
   // The caller may move, shrink or change the buffer between portions.
-  const own = values.slice();
+  const own = isSmall ? values.slice() : values;
+  const outputs = new Float32Array(count * outputSize);
+  const predict = async (first: number, end: number) => {
+    throwIfAborted('Prediction', signal);
+    if (own.length !== count * inputSize) {
+      throw expected(
+        `an array that keeps its ${count * inputSize} elements until it is read`,
+        'inputs',
+        own,
+        '',
+        'ERR_SHAPE',
+      );
+    }
+    outputs.set(await engine.infer(own.subarray(first * inputSize, end * inputSize)), first * outputSize);
+  };
+  const mostSamples = Math.max(1, Math.floor(PORTION_BYTES / (inputSize * own.BYTES_PER_ELEMENT)));
+  if (signal) await predictPromptly(predict, count, mostSamples);
+  else await predictOverlapped(predict, count, mostSamples);
+  throwIfAborted('Prediction', signal);
+  return outputs;
+}
+
+type PredictPortion = (first: number, end: number) => Promise<void>;
+
+/** In portions that leave off soon after the signal. */
+async function predictPromptly(predict: PredictPortion, count: number, mostSamples: number): Promise<void> {
   let portion = FIRST_PORTION;
   for (let first = 0; first < count; ) {
-    if (signal.aborted) throw abortedError('Prediction', signal);
-    const end = Math.min(first + portion, count);
+    const end = Math.min(first + portion, first + mostSamples, count);
     const start = performance.now();
-    const answers = await engine.infer(own.subarray(first * inputSize, end * inputSize));
+    await predict(first, end);
     const perSample = (performance.now() - start) / (end - first);
-    outputs.set(answers, first * outputSize);
     portion = Math.max(1, Math.min(Math.floor(PORTION_MILLISECONDS / perSample), GROWTH * portion));
     first = end;
   }
-  if (signal.aborted) throw abortedError('Prediction', signal);
-  return outputs;
+}
+
+/** A portion is copied while the one before it is computed. */
+async function predictOverlapped(predict: PredictPortion, count: number, mostSamples: number): Promise<void> {
+  let before: Promise<void> = Promise.resolve();
+  for (const [first, end] of spans(count, mostSamples)) {
+    const portion = predict(first, end);
+    portion.catch(() => {}); // when the one before fails, nobody asks for this one
+    await before;
+    before = portion;
+  }
+  await before;
 }
 
 /** See `Sequential.predictSync`. */

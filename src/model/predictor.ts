@@ -4,7 +4,6 @@ import { expected, MnistTrainError } from '../errors.js';
 import { layerFromConfig } from '../layers/from-config.js';
 import type { LayerConfig, OutputActivation } from '../layers/layer.js';
 import { checkOptions, type OptionNames } from '../options.js';
-import { sizeOf } from '../program/program.js';
 import { type LayerActivations, type LayerOutput, LayerProbes, layerOutputs, namedWeights } from './activations.js';
 import { checkEngineOptions, Engine, type EngineOptions } from './engine.js';
 import { type PredictOptions, predictSamples, predictSamplesSync } from './inference.js';
@@ -12,7 +11,7 @@ import { lowerModel } from './lower.js';
 import { type NeuronWeights, neuronWeights } from './neuron-weights.js';
 import type { PredictInputs } from './samples.js';
 import { checkModelFields, FORMAT_VERSION, type ModelConfig } from './serialization.js';
-import { buildStack, type Stack } from './stack.js';
+import { buildStack, type Stack, sizeOfParameters, splitParameters } from './stack.js';
 import { digestOfWeights } from './weights-digest.js';
 
 export const ENGINE_OPTIONS: OptionNames<EngineOptions> = { backend: true, threads: true };
@@ -49,11 +48,9 @@ export class Predictor {
   constructor(shared: SharedModel, stack: Stack, options: EngineOptions) {
     this.shared = Object.freeze(shared);
     this.#stack = stack;
-    const weights = splitWeights(shared.weights, stack);
-    this.#engine = new Engine(
-      new Map(stack.parameters.map(({ name }, index) => [name, weights[index]])),
-      options,
-      (capacities) => lowerModel(stack, null, capacities, shared.config.seed),
+    // Nobody writes to them, neither here nor elsewhere; the engine computes with a copy of its own.
+    this.#engine = new Engine(namedWeights(stack, this.#views()), options, (capacities) =>
+      lowerModel(stack, null, capacities, shared.config.seed),
     );
   }
 
@@ -122,26 +119,24 @@ export class Predictor {
   activations(inputs: PredictInputs): LayerActivations[] {
     this.#checkAlive();
     if (!this.#probes) {
-      const copies = splitWeights(this.shared.weights, this.#stack);
-      this.#probes = new LayerProbes(this.#stack, namedWeights(this.#stack, copies), this.#engine.choice);
+      this.#probes = new LayerProbes(this.#stack, namedWeights(this.#stack, this.#views()), this.#engine.choice);
     }
     return this.#probes.activations(inputs);
   }
 
   /** As `Sequential.neuronWeights`. */
   neuronWeights(layer: number, neuron: number): NeuronWeights | null {
-    const views = viewsOf(this.shared.weights, this.#stack);
-    return neuronWeights(this.#stack, namedWeights(this.#stack, views), layer, neuron);
+    return neuronWeights(this.#stack, namedWeights(this.#stack, this.#views()), layer, neuron);
   }
 
   /** Copies of the parameters, as `Sequential.getWeights` gives them. */
   getWeights(): Float32Array[] {
-    return splitWeights(this.shared.weights, this.#stack);
+    return this.#views().map((values) => Float32Array.from(values));
   }
 
   /** As `Sequential.weightsSha256`. */
   weightsSha256(): string {
-    return digestOfWeights(this.getWeights());
+    return digestOfWeights(this.#views());
   }
 
   /**
@@ -159,6 +154,10 @@ export class Predictor {
     this.dispose();
   }
 
+  #views(): Float32Array[] {
+    return splitParameters(this.#stack, new Float32Array(this.shared.weights));
+  }
+
   #free(): void {
     if (this.#disposed && this.#inFlight === 0) this.#engine.dispose();
   }
@@ -167,23 +166,6 @@ export class Predictor {
     if (this.#disposed)
       throw new MnistTrainError('ERR_STATE', 'The predictor was disposed of. Make or open a new one.');
   }
-}
-
-/** Copies weights into shared memory and makes a predictor of them. */
-export function makePredictor(
-  model: Omit<SharedModel, 'weights'>,
-  stack: Stack,
-  weights: readonly Float32Array[],
-  options: EngineOptions,
-): Predictor {
-  const shared = new SharedArrayBuffer(weights.reduce((sum, { byteLength }) => sum + byteLength, 0));
-  const floats = new Float32Array(shared);
-  let end = 0;
-  for (const values of weights) {
-    floats.set(values, end);
-    end += values.length;
-  }
-  return new Predictor({ ...model, weights: shared }, stack, options);
 }
 
 /**
@@ -210,25 +192,9 @@ export function openPredictor(shared: SharedModel, options?: EngineOptions): Pre
     throw expected('text by key', 'shared.metadata', metadata, hint);
   const stack = buildStack(config.layers.map(layerFromConfig), config.inputShape);
   checkModelFields(config, stack.outputSize);
-  const size = stack.parameters.reduce((sum, { spec }) => sum + sizeOf(spec.shape), 0) * Float32Array.BYTES_PER_ELEMENT;
+  const size = sizeOfParameters(stack) * Float32Array.BYTES_PER_ELEMENT;
   if (!(weights instanceof SharedArrayBuffer) || weights.byteLength !== size) {
     throw expected(`a SharedArrayBuffer of ${size} bytes`, 'shared.weights', weights, hint, 'ERR_SHAPE');
   }
   return new Predictor({ config, metadata, weights }, stack, { ...engineOptions, threads: engineOptions.threads ?? 1 });
-}
-
-/** Copies of the parameters in a block of them: what is computed with shall not be memory that others hold. */
-function splitWeights(weights: SharedArrayBuffer, stack: Stack): Float32Array[] {
-  return viewsOf(weights, stack).map((values) => Float32Array.from(values));
-}
-
-/** The parameters in a block of them, for those who only read. */
-function viewsOf(weights: SharedArrayBuffer, stack: Stack): Float32Array[] {
-  const floats = new Float32Array(weights);
-  let end = 0;
-  return stack.parameters.map(({ spec }) => {
-    const start = end;
-    end += sizeOf(spec.shape);
-    return floats.subarray(start, end);
-  });
 }

@@ -1,8 +1,9 @@
 import type { Samples } from '../backends/backend.js';
 import { checkInteger, expected } from '../errors.js';
 import type { Loss } from '../losses/loss.js';
+import { atOnce, type Pieces } from '../pieces.js';
 import { sizeOf } from '../program/program.js';
-import { checkFinite, toFloat32 } from './numbers.js';
+import { checkFinite, findIndex, toFloat32 } from './numbers.js';
 import type { Stack } from './stack.js';
 import { readTargets, type TargetArray } from './targets.js';
 
@@ -55,7 +56,7 @@ const isSampleArray = (value: unknown): value is Uint8Array | Float32Array =>
 
 function convertInputs(inputs: unknown, name: string): Uint8Array | Float32Array {
   const held = typeof inputs === 'object' && inputs !== null && 'inputs' in inputs ? inputs.inputs : inputs;
-  const array = Array.isArray(held) ? toFloat32(held, name) : held;
+  const array = Array.isArray(held) ? atOnce(toFloat32(held, name)) : held;
   if (!isSampleArray(array)) throw expected(INPUT_TYPES, name, array);
   return array;
 }
@@ -64,11 +65,13 @@ function convertInputs(inputs: unknown, name: string): Uint8Array | Float32Array
  * Samples checked from end to end before the first step: lengths, shape, every label, every number finite.
  * Throws ERR_ARGUMENT, ERR_SHAPE or ERR_DATA, naming the place.
  */
-export function readSamples(data: LabelledSamples, stack: Stack, loss: Loss, name: string): Samples {
+export function* readSamples(data: LabelledSamples, stack: Stack, loss: Loss, name: string): Pieces<Samples> {
   if (typeof data !== 'object' || data === null || !('inputs' in data)) {
     throw expected('an object with inputs and targets', name, data);
   }
-  const inputs = readInputs(data.inputs, stack, `${name}.inputs`);
+  const given = data.inputs;
+  const isArray = Array.isArray(given) && !isSampleArray(given);
+  const inputs = readInputs(isArray ? yield* toFloat32(given, `${name}.inputs`) : given, stack, `${name}.inputs`);
   const count = inputs.length / stack.inputSize;
   if (data.count !== undefined && checkInteger(data.count, `${name}.count`, 1) !== count) {
     throw expected(`${count}, as many samples as the inputs hold,`, `${name}.count`, data.count, '', 'ERR_SHAPE');
@@ -78,8 +81,8 @@ export function readSamples(data: LabelledSamples, stack: Stack, loss: Loss, nam
   if (names !== undefined && loss.targets === 'classes' && names.length !== stack.outputSize) {
     throw expected(`${stack.outputSize} classes, one per output,`, `${name}.classNames`, names, '', 'ERR_SHAPE');
   }
-  if (inputs instanceof Float32Array) checkFinite(inputs, `${name}.inputs`, stack.inputSize);
-  const targets = readTargets(data.targets, loss, { count, outputs: stack.outputSize, name: `${name}.targets` });
+  if (inputs instanceof Float32Array) yield* checkFinite(inputs, `${name}.inputs`, stack.inputSize);
+  const targets = yield* readTargets(data.targets, loss, { count, outputs: stack.outputSize, name: `${name}.targets` });
   return { inputs, targets, count };
 }
 
@@ -90,11 +93,11 @@ const MARGIN = 0.5;
  * Refuses inputs for validation that come on another scale than those for training: bytes, which are read as value / 255,
  * on the one side, and on the other floats that are not between 0 and 1. Throws ERR_DATA.
  */
-export function checkAlike(train: Samples, validation: Samples): void {
+export function* checkAlike(train: Samples, validation: Samples): Pieces<void> {
   const bytes = [train, validation].find(({ inputs }) => inputs instanceof Uint8Array);
   const floats = [train, validation].find(({ inputs }) => inputs instanceof Float32Array);
   if (!bytes || !floats) return;
-  const beyond = floats.inputs.findIndex((value) => value > 1 + MARGIN || value < -MARGIN);
+  const beyond = yield* findIndex(floats.inputs, (value) => value > 1 + MARGIN || value < -MARGIN);
   if (beyond < 0) return;
   const value = floats.inputs[beyond];
   if (floats === validation) {

@@ -1,5 +1,5 @@
 /// <reference lib="esnext.disposable" preserve="true" />
-import type { BackendName, Isa } from '../backends/backend.js';
+import type { BackendName, BoundData, Isa, Samples } from '../backends/backend.js';
 import { checkInteger, expected, MnistTrainError } from '../errors.js';
 import type { Layer, LayerConfig, OutputActivation } from '../layers/layer.js';
 import type { Loss } from '../losses/loss.js';
@@ -9,18 +9,20 @@ import type { MetricName } from '../metrics/resolve.js';
 import type { Optimizer } from '../optimizers/optimizer.js';
 import { type OptimizerName, resolveOptimizer } from '../optimizers/resolve.js';
 import { checkOptions, checkSignal, type OptionNames } from '../options.js';
+import { inTurns, type Pieces } from '../pieces.js';
 import { type Program, sizeOf } from '../program/program.js';
 import { initialScheduleState } from '../schedules/schedule.js';
+import { abortedError, throwIfAborted } from './abort.js';
 import { type LayerActivations, LayerProbes, namedWeights, type WeightsByName } from './activations.js';
 import { type AugmentationOptions, resolveAugmentation } from './augmentation.js';
 import { type Calibration, calibrateModel } from './calibrate.js';
 import { checkEngineOptions, Engine, type EngineOptions, INFER_CAPACITY } from './engine.js';
 import { EVALUATION_BATCH_SIZE, indices } from './evaluate.js';
 import { compileMetrics, evaluateWithMetrics } from './evaluate-metrics.js';
-import { abortedError, type PredictOptions, predictSamples, predictSamplesSync } from './inference.js';
+import { type PredictOptions, predictSamples, predictSamplesSync } from './inference.js';
 import { type Capacities, lowerModel } from './lower.js';
 import { type NeuronWeights, neuronWeights } from './neuron-weights.js';
-import { ENGINE_OPTIONS, makePredictor, type Predictor } from './predictor.js';
+import { ENGINE_OPTIONS, Predictor } from './predictor.js';
 import { type LabelledSamples, type PredictInputs, readSamples } from './samples.js';
 import {
   checkModelFields,
@@ -30,7 +32,7 @@ import {
   readModel,
   saveModel,
 } from './serialization.js';
-import { buildStack, initialWeights, type Stack } from './stack.js';
+import { buildStack, initialWeights, type Stack, sizeOfParameters, splitParameters } from './stack.js';
 import { summarize } from './summary.js';
 import { type TrainingEvent, trainingEvents } from './training/events.js';
 import { trainModel } from './training/fit.js';
@@ -74,6 +76,16 @@ export interface CompileOptions extends EngineOptions {
 export interface EvaluateOptions {
   /** Samples per step, default 256. Changes speed only, not the result. */
   batchSize?: number;
+  signal?: AbortSignal;
+}
+
+export interface SaveOptions {
+  /** The caller's own text, saved with the model. */
+  metadata?: Record<string, string>;
+  signal?: AbortSignal;
+}
+
+export interface LoadModelOptions extends EngineOptions {
   signal?: AbortSignal;
 }
 
@@ -296,8 +308,9 @@ export class Sequential {
     const checked = checkOptions(options, 'evaluate', { batchSize: true, signal: true });
     const batchSize = checkInteger(checked.batchSize ?? EVALUATION_BATCH_SIZE, 'batchSize', 1);
     const signal = checkSignal(checked.signal);
-    const samples = readSamples(data, this.#stack, loss, 'data');
-    const bound = this.#engine.bind(samples);
+    const { samples, bound } = await inTurns(this.#readAndBind(data, loss), () => {
+      if (signal?.aborted || this.#engine.disposed) throw abortedError('Evaluation', signal);
+    });
     try {
       const order = indices(0, samples.count);
       const request = { data: bound, samples, order, batchSize, signal };
@@ -335,7 +348,9 @@ export class Sequential {
 
   /**
    * The model's outputs, [count, outputs] row-major: probabilities after softmax. Rejects with ERR_ARGUMENT or ERR_SHAPE
-   * for wrong inputs, with ERR_ABORTED when `signal` comes first. May run during a fit, on the weights published last.
+   * for wrong inputs, with ERR_ABORTED when `signal` comes first. May run during a fit, on the weights published last:
+   * with a signal or more than 1 MB of inputs, later samples may see later weights. Inputs of more than 4 MB are read while
+   * it goes on; leave them as they are until it has ended.
    */
   async predict(inputs: PredictInputs, options?: PredictOptions): Promise<Float32Array> {
     return predictSamples(this.#engine, this.#stack, inputs, options);
@@ -378,10 +393,11 @@ export class Sequential {
    */
   snapshot(options?: EngineOptions): Predictor {
     const own = checkEngineOptions(checkOptions(options, 'snapshot', ENGINE_OPTIONS));
-    const weights = this.#engine.readPublished(this.#stack.parameters.map(({ name }) => name));
+    const weights = new SharedArrayBuffer(sizeOfParameters(this.#stack) * Float32Array.BYTES_PER_ELEMENT);
+    this.#readPublished(new Float32Array(weights));
     const { backend, threads } = this.#engine.choice;
     const choice = { backend: own.backend ?? backend, threads: own.threads ?? threads };
-    return makePredictor({ config: this.toConfig(), metadata: this.metadata }, this.#stack, weights, choice);
+    return new Predictor({ config: this.toConfig(), metadata: this.metadata, weights }, this.#stack, choice);
   }
 
   /** A table of layers: output shapes, parameters, and multiplications with weights (and additions) for one sample. */
@@ -429,9 +445,7 @@ export class Sequential {
       const wrong = values.findIndex((value) => !Number.isFinite(value));
       if (wrong >= 0) throw expected('a finite number', `weights[${index}][${wrong}]`, values[wrong], '', 'ERR_DATA');
     });
-    parameters.forEach(({ name }, index) => {
-      this.#engine.write(name, weights[index]);
-    });
+    this.#engine.write(new Map(parameters.map(({ name }, index) => [name, weights[index]])));
   }
 
   /** SHA-256, in hexadecimal, of the parameters' little-endian float32 bytes in the order and layout of `getWeights`. */
@@ -466,18 +480,23 @@ export class Sequential {
    * own text, read back as `model.metadata`; keys that begin with "mnist_train." and the key "format" are taken. During a
    * fit it waits for the steps in flight, as `evaluate` does. The optimizer's state is not saved: `fit` has checkpoints.
    *
-   * Rejects with ERR_FILE, ERR_ARGUMENT, or ERR_NON_FINITE for weights that are not finite.
+   * Rejects with ERR_FILE, ERR_ARGUMENT, ERR_NON_FINITE for weights that are not finite, or ERR_ABORTED when `signal` comes
+   * before the file is there: what was at the path then stays.
    */
-  async save(path: string, options?: { metadata?: Record<string, string> }): Promise<void> {
+  async save(path: string, options?: SaveOptions): Promise<void> {
     checkPath(path);
-    const { metadata = {} } = checkOptions(options, 'save', { metadata: true });
+    const { metadata = {}, signal } = checkOptions(options, 'save', { metadata: true, signal: true });
+    checkSignal(signal);
     if (typeof metadata !== 'object' || metadata === null) throw expected('an object of text', 'metadata', metadata);
     for (const [key, value] of Object.entries(metadata)) {
       if (typeof value !== 'string') throw expected('text', `metadata.${key}`, value);
       if (isReservedKey(key)) throw expected('another key', 'metadata', key, 'It is used by mnist-train itself.');
     }
-    const weights = await this.#engine.inTurn(() => this.getWeights());
-    await saveModel(path, this.toConfig(), this.#stack, weights, { ...this.metadata, ...metadata });
+    const goOn = () => throwIfAborted('Saving', signal);
+    goOn();
+    const weights = await this.#engine.inTurn(() => this.#engine.parameters(goOn));
+    const file = { config: this.toConfig(), stack: this.#stack, weights, metadata: { ...this.metadata, ...metadata } };
+    await saveModel(path, file, goOn);
   }
 
   /**
@@ -493,9 +512,23 @@ export class Sequential {
     this.dispose();
   }
 
+  *#readAndBind(data: LabelledSamples, loss: Loss): Pieces<{ samples: Samples; bound: BoundData }> {
+    const samples = yield* readSamples(data, this.#stack, loss, 'data');
+    return { samples, bound: yield* this.#engine.bind(samples) };
+  }
+
   /** The weights as predictions see them. */
   #published(): WeightsByName {
-    return namedWeights(this.#stack, this.#engine.readPublished(this.#stack.parameters.map(({ name }) => name)));
+    const values = new Float32Array(sizeOfParameters(this.#stack));
+    this.#readPublished(values);
+    return namedWeights(this.#stack, splitParameters(this.#stack, values));
+  }
+
+  #readPublished(values: Float32Array): void {
+    this.#engine.readPublished(
+      this.#stack.parameters.map(({ name }) => name),
+      values,
+    );
   }
 
   #dropProbes(): void {
@@ -537,12 +570,14 @@ export function sequential(layers: readonly Layer[], options: SequentialOptions)
 /**
  * Reads a model that `save` wrote, ready to predict; call `compile` to train on or evaluate. The file is checked from end
  * to end: rejects with ERR_FILE when it cannot be read, and with ERR_FORMAT, naming file and tensor, when it is
- * damaged, not a model, or does not fit its own architecture.
+ * damaged, not a model, or does not fit its own architecture; with ERR_ABORTED after `signal`.
  */
-export async function loadModel(path: string, options?: EngineOptions): Promise<Sequential> {
+export async function loadModel(path: string, options?: LoadModelOptions): Promise<Sequential> {
   checkPath(path);
-  const engineOptions = checkEngineOptions(checkOptions(options, 'loadModel', ENGINE_OPTIONS));
-  const { config, stack, weights, metadata } = await readModel(path);
+  const { signal, ...choice } = checkOptions(options, 'loadModel', { ...ENGINE_OPTIONS, signal: true });
+  const engineOptions = checkEngineOptions(choice);
+  checkSignal(signal);
+  const { config, stack, weights, metadata } = await readModel(path, signal);
   const { name, seed, classNames } = config;
   return new Sequential({ stack, weights, name, seed, classNames, metadata, engineOptions });
 }

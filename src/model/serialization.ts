@@ -5,7 +5,10 @@ import { type DecodedTensor, decodeSafetensors, encodeSafetensors } from '../for
 import { layerFromConfig } from '../layers/from-config.js';
 import type { LayerConfig, ParameterSpec } from '../layers/layer.js';
 import { checkOptions } from '../options.js';
+import { inTurns, type Pieces, spans } from '../pieces.js';
 import { sizeOf } from '../program/program.js';
+import { throwIfAborted } from './abort.js';
+import { findNonFinite } from './numbers.js';
 import { buildStack, type Parameter, type Stack } from './stack.js';
 
 /** The architecture of a model as plain JSON; files hold it in the metadata under `mnist_train.model`. */
@@ -29,48 +32,59 @@ export function isReservedKey(key: string): boolean {
   return key === FORMAT_KEY || key.startsWith('mnist_train.');
 }
 
-/** Writes a model file; see `Sequential.save`. */
-export async function saveModel(
-  path: string,
-  config: ModelConfig,
-  stack: Stack,
-  weights: readonly Float32Array[],
-  metadata: Readonly<Record<string, string>>,
-): Promise<void> {
-  const tensors = stack.parameters.map(({ name, spec }, index) => {
+/** Writes a model file; see `Sequential.save`. What `goOn` throws now and then ends it before anything is written. */
+export async function saveModel(path: string, model: LoadedModel, goOn: () => void): Promise<void> {
+  const bytes = await inTurns(encodeModel(model), goOn);
+  goOn();
+  await writeFileAtomic(path, bytes);
+}
+
+function* encodeModel({ config, stack, weights, metadata }: LoadedModel): Pieces<Uint8Array> {
+  const tensors = [];
+  for (const [index, { name, spec }] of stack.parameters.entries()) {
     const values = weights[index];
-    const wrong = values.findIndex((value) => !Number.isFinite(value));
+    const wrong = yield* findNonFinite(values);
     if (wrong >= 0) {
       throw new MnistTrainError(
         'ERR_NON_FINITE',
         `Expected finite weights to save, received ${values[wrong]} in ${name}. The training diverged; nothing was written.`,
       );
     }
-    if (!spec.fileAxes) return { name, shape: spec.shape, data: values };
-    return { name, shape: fileShape(spec), data: permute(values, spec.shape, spec.fileAxes) };
-  });
+    const data = spec.fileAxes ? yield* permute(values, spec.shape, spec.fileAxes) : values;
+    tensors.push({ name, shape: fileShape(spec), data });
+  }
   const all = { ...metadata, [FORMAT_KEY]: 'pt', [ARCHITECTURE_KEY]: JSON.stringify(config) };
-  await writeFileAtomic(path, encodeSafetensors(tensors, all));
+  return yield* encodeSafetensors(tensors, all);
 }
 
 export interface LoadedModel {
   config: ModelConfig;
   stack: Stack;
-  weights: Float32Array[];
-  metadata: Record<string, string>;
+  weights: readonly Float32Array[];
+  metadata: Readonly<Record<string, string>>;
 }
 
 /** Reads a model file; see `loadModel`. */
-export async function readModel(path: string): Promise<LoadedModel> {
+export async function readModel(path: string, signal?: AbortSignal): Promise<LoadedModel> {
+  const goOn = () => throwIfAborted('Loading', signal);
+  goOn();
   let bytes: Uint8Array;
   try {
-    bytes = await readFile(path);
+    bytes = await readFile(path, { signal });
   } catch (cause) {
+    goOn();
     throw fileError('read', path, cause);
   }
-  const { tensors, metadata } = decodeSafetensors(bytes, path);
+  return inTurns(decodeModel(bytes, path), goOn);
+}
+
+function* decodeModel(bytes: Uint8Array, path: string): Pieces<LoadedModel> {
+  const { tensors, metadata } = yield* decodeSafetensors(bytes, path);
   const { config, stack } = readArchitecture(metadata[ARCHITECTURE_KEY], path);
-  const weights = stack.parameters.map((parameter) => readTensor(parameter, tensors.get(parameter.name), path));
+  const weights: Float32Array[] = [];
+  for (const parameter of stack.parameters) {
+    weights.push(yield* readTensor(parameter, tensors.get(parameter.name), path));
+  }
   for (const name of tensors.keys()) {
     if (!stack.parameters.some((parameter) => parameter.name === name)) {
       const problem = `Expected only the tensors of the model's layers, received tensor ${describeValue(name)}`;
@@ -122,7 +136,7 @@ export function checkModelFields(
   }
 }
 
-function readTensor({ name, spec }: Parameter, tensor: DecodedTensor | undefined, path: string): Float32Array {
+function* readTensor({ name, spec }: Parameter, tensor: DecodedTensor | undefined, path: string): Pieces<Float32Array> {
   const shape = fileShape(spec);
   const wanted = `F32 [${shape.join(', ')}]`;
   const refused = (what: string, found: string) =>
@@ -131,10 +145,10 @@ function readTensor({ name, spec }: Parameter, tensor: DecodedTensor | undefined
   if (tensor.dtype !== 'F32' || tensor.shape.join() !== shape.join()) {
     throw refused(wanted, `received ${tensor.dtype} [${tensor.shape.join(', ')}]`);
   }
-  const wrong = tensor.data.findIndex((value) => !Number.isFinite(value));
+  const wrong = yield* findNonFinite(tensor.data);
   if (wrong >= 0) throw refused('finite numbers', `received ${tensor.data[wrong]} at element ${wrong}`);
   if (!spec.fileAxes) return tensor.data;
-  return permute(
+  return yield* permute(
     tensor.data,
     shape,
     spec.fileAxes.map((_, axis) => spec.fileAxes!.indexOf(axis)),
@@ -148,8 +162,12 @@ function formatError(path: string, problem: string, cause?: unknown): MnistTrain
   return new MnistTrainError('ERR_FORMAT', `${path}: ${problem}`, cause === undefined ? undefined : { cause });
 }
 
+/** Rows and columns of a block that is turned around at a time: its lines stay in the cache. */
+const BLOCK = 32;
+
 /** Dimension i of the result is dimension axes[i] of `shape`; the last one of the result runs fastest. */
-function permute(values: Float32Array, shape: readonly number[], axes: readonly number[]): Float32Array {
+function* permute(values: Float32Array, shape: readonly number[], axes: readonly number[]): Pieces<Float32Array> {
+  if (shape.length === 2) return axes[0] === 1 ? yield* transpose(values, shape[0], shape[1]) : values;
   const strides = shape.map((_, axis) => sizeOf(shape.slice(axis + 1)));
   const permuted = new Float32Array(values.length);
   let written = 0;
@@ -158,6 +176,22 @@ function permute(values: Float32Array, shape: readonly number[], axes: readonly 
     if (depth < axes.length - 1) for (let i = 0; i < size; i++) copy(depth + 1, from + i * stride);
     else for (let i = 0; i < size; i++) permuted[written++] = values[from + i * stride];
   };
-  copy(0, 0);
+  for (let i = 0; i < shape[axes[0]]; i++) {
+    copy(1, i * strides[axes[0]]);
+    yield;
+  }
   return permuted;
+}
+
+function* transpose(values: Float32Array, rows: number, columns: number): Pieces<Float32Array> {
+  const transposed = new Float32Array(values.length);
+  for (const [top, bottom] of spans(rows, BLOCK)) {
+    for (const [left, right] of spans(columns, BLOCK)) {
+      for (let column = left; column < right; column++) {
+        for (let row = top; row < bottom; row++) transposed[column * rows + row] = values[row * columns + column];
+      }
+    }
+    yield;
+  }
+  return transposed;
 }

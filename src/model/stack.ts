@@ -72,3 +72,18 @@ const STREAMS = 65_536;
 export function initialWeights(stack: Stack, seed: number): Float32Array[] {
   return stack.parameters.map(({ layer, spec }) => initialize(spec, seed, layer + STREAMS * (spec.stream ?? 0)));
 }
+
+/** The numbers in all parameters. */
+export function sizeOfParameters({ parameters }: Stack): number {
+  return parameters.reduce((sum, { spec }) => sum + sizeOf(spec.shape), 0);
+}
+
+/** Views of the parameters in an array that holds them one behind the other. */
+export function splitParameters({ parameters }: Stack, values: Float32Array): Float32Array[] {
+  let end = 0;
+  return parameters.map(({ spec }) => {
+    const start = end;
+    end += sizeOf(spec.shape);
+    return values.subarray(start, end);
+  });
+}

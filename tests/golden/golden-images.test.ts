@@ -13,10 +13,12 @@ import {
   sgd,
 } from '../../src/index.js';
 import { windowsOf } from '../../src/layers/windows.js';
+import { atOnce } from '../../src/pieces.js';
 import { ProgramBuilder } from '../../src/program/builder.js';
 import { partsOf, type Windows } from '../../src/program/ops.js';
 import { availableBackends, titleOf } from '../helpers/backends.js';
 import { expectClose, type Numbers, yardstick } from '../helpers/golden.js';
+import { writeNow } from '../helpers/sessions.js';
 
 type Values = Record<string, Numbers>;
 
@@ -122,11 +124,11 @@ class GoldenProgram {
     const session = backend.open(this.builder.build());
     try {
       for (const [name, values] of Object.entries(inputs))
-        session.write(this.#buffers.get(name)!, Float32Array.from(values));
+        writeNow(session, this.#buffers.get(name)!, Float32Array.from(values));
       await session.run('train', null, new Uint32Array(rows), { batchSize: rows, scalars: new Float32Array(0) });
       for (const [name, values] of Object.entries(outputs)) {
         const tolerance = yardstick(float32Deviation[name], values, 4);
-        expectClose(session.read(this.#buffers.get(name)!), values, tolerance, name);
+        expectClose(atOnce(session.read(this.#buffers.get(name)!)), values, tolerance, name);
       }
     } finally {
       session.dispose();

@@ -9,9 +9,11 @@ import {
   meanAbsoluteError,
   meanSquaredError,
 } from '../../src/index.js';
+import { atOnce } from '../../src/pieces.js';
 import { ProgramBuilder } from '../../src/program/builder.js';
 import { availableBackends, titleOf } from '../helpers/backends.js';
 import { expectClose, type Numbers, ROUNDING } from '../helpers/golden.js';
+import { writeNow } from '../helpers/sessions.js';
 
 interface Case {
   columns: number;
@@ -46,14 +48,14 @@ async function run(backend: Backend, loss: Loss, { columns, inputs, targets }: C
   const program = builder.build();
   const session = backend.open(program, { threads: 1 });
   try {
-    session.write(output, Float32Array.from(inputs));
-    session.write(goal, Float32Array.from(targets));
+    writeNow(session, output, Float32Array.from(inputs));
+    writeNow(session, goal, Float32Array.from(targets));
     for (const { name, initial } of program.buffers) {
-      if (Array.isArray(initial)) session.write(name, Float32Array.from(initial));
+      if (Array.isArray(initial)) writeNow(session, name, Float32Array.from(initial));
     }
     const plan = { batchSize: rows, scalars: new Float32Array(0) };
     const result = await session.run('train', null, new Uint32Array(rows), plan);
-    return { loss: result.lossSum, correct: result.correct, gradient: session.read(gradient) };
+    return { loss: result.lossSum, correct: result.correct, gradient: atOnce(session.read(gradient)) };
   } finally {
     session.dispose();
   }

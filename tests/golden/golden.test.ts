@@ -1,10 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { Backend, Session } from '../../src/backends/backend.js';
+import { atOnce } from '../../src/pieces.js';
 import { ProgramBuilder } from '../../src/program/builder.js';
 import type { Activation } from '../../src/program/ops.js';
 import { availableBackends } from '../helpers/backends.js';
 import { expectClose, type Numbers, ROUNDING, yardstick } from '../helpers/golden.js';
+import { writeNow } from '../helpers/sessions.js';
 
 type ParameterName = '0.weights' | '0.bias' | '1.weights' | '1.bias';
 const PARAMETER_NAMES = ['0.weights', '0.bias', '1.weights', '1.bias'] as const;
@@ -124,9 +126,9 @@ function networkProgram(
 }
 
 function fill(session: Session): void {
-  for (const name of PARAMETER_NAMES) session.write(name, Float32Array.from(network.parameters[name]));
-  session.write('train/inputs', Float32Array.from(network.inputs));
-  session.write('train/targets', Float32Array.from(network.targets));
+  for (const name of PARAMETER_NAMES) writeNow(session, name, Float32Array.from(network.parameters[name]));
+  writeNow(session, 'train/inputs', Float32Array.from(network.inputs));
+  writeNow(session, 'train/targets', Float32Array.from(network.targets));
 }
 
 const orderOf = (samples: number) => Uint32Array.from({ length: samples }, (_, i) => i);
@@ -148,16 +150,26 @@ describe.each(availableBackends().map((backend): [string, Backend] => [backend.n
       builder.add({ op: 'activationBackward', reference, dOutput, dInput, activation, negativeSlope });
       const session = backend.open(builder.build());
       try {
-        session.write(input, Float32Array.from(wanted.input));
-        session.write(dOutput, Float32Array.from(wanted.dOutput));
+        writeNow(session, input, Float32Array.from(wanted.input));
+        writeNow(session, dOutput, Float32Array.from(wanted.dOutput));
         await session.run('train', null, orderOf(1), { batchSize: 1, scalars: new Float32Array(0) });
         // Values are of the size of the input, or 1 for the squashing ones; slopes are about 1. The gelu of docs/numerics.md
         // has an error of its own, 7.5e-8 in its normal distribution function.
         const slack = activation === 'gelu' ? 7.5e-8 : 0;
         const magnitude = (i: number) => Math.max(1, Math.abs(wanted.input[i]));
-        expectClose(session.read(output), wanted.output, (i) => (4 * ROUNDING + slack) * magnitude(i), 'output');
+        expectClose(
+          atOnce(session.read(output)),
+          wanted.output,
+          (i) => (4 * ROUNDING + slack) * magnitude(i),
+          'output',
+        );
         const dMagnitude = (i: number) => Math.abs(wanted.dOutput[i]) + ROUNDING;
-        expectClose(session.read(dInput), wanted.dInput, (i) => (4 * ROUNDING + slack) * dMagnitude(i), 'dInput');
+        expectClose(
+          atOnce(session.read(dInput)),
+          wanted.dInput,
+          (i) => (4 * ROUNDING + slack) * dMagnitude(i),
+          'dInput',
+        );
       } finally {
         session.dispose();
       }
@@ -174,10 +186,10 @@ describe.each(availableBackends().map((backend): [string, Backend] => [backend.n
         const compare = (actual: ArrayLike<number>, values: Numbers, name: keyof typeof wanted.float32Deviation) =>
           expectClose(actual, values, yardstick(wanted.float32Deviation[name], values, 4), name);
         expect(result.correct).toBe(wanted.correct);
-        compare(session.read('train/logits'), wanted.logits, 'logits');
+        compare(atOnce(session.read('train/logits')), wanted.logits, 'logits');
         compare([result.lossSum / network.rows], wanted.loss, 'loss');
-        compare(session.read('train/dInput'), wanted.dInput, 'dInput');
-        for (const name of PARAMETER_NAMES) compare(session.read(gradient[name]), wanted.gradients[name], name);
+        compare(atOnce(session.read('train/dInput')), wanted.dInput, 'dInput');
+        for (const name of PARAMETER_NAMES) compare(atOnce(session.read(gradient[name])), wanted.gradients[name], name);
       } finally {
         session.dispose();
       }
@@ -193,14 +205,19 @@ describe.each(availableBackends().map((backend): [string, Backend] => [backend.n
       builder.add({ op: 'meanSquaredError', predictions, targets, dPredictions });
       const session = backend.open(builder.build());
       try {
-        session.write(predictions, Float32Array.from(wanted.predictions));
-        session.write(targets, Float32Array.from(wanted.targets));
+        writeNow(session, predictions, Float32Array.from(wanted.predictions));
+        writeNow(session, targets, Float32Array.from(wanted.targets));
         const plan = { batchSize: wanted.rows, scalars: new Float32Array(0) };
         const { lossSum } = await session.run('train', null, orderOf(wanted.rows), plan);
         // A difference and its square, rounded each; sums are float64.
         expectClose([lossSum / wanted.rows], [wanted.loss], () => 4 * ROUNDING * wanted.loss, 'loss');
         const size = (i: number) => Math.abs(wanted.dPredictions[i]);
-        expectClose(session.read(dPredictions), wanted.dPredictions, (i) => 4 * ROUNDING * size(i), 'dPredictions');
+        expectClose(
+          atOnce(session.read(dPredictions)),
+          wanted.dPredictions,
+          (i) => 4 * ROUNDING * size(i),
+          'dPredictions',
+        );
       } finally {
         session.dispose();
       }
@@ -221,7 +238,7 @@ describe.each(availableBackends().map((backend): [string, Backend] => [backend.n
         expectClose(losses, wanted.losses, yardstick(float32Deviation.losses, wanted.losses, steps), 'losses');
         for (const name of PARAMETER_NAMES) {
           const tolerance = yardstick(float32Deviation[name], parameters[name], steps);
-          expectClose(session.read(name), parameters[name], tolerance, name);
+          expectClose(atOnce(session.read(name)), parameters[name], tolerance, name);
         }
       } finally {
         session.dispose();

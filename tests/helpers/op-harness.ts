@@ -1,9 +1,11 @@
 import type { Backend, Samples } from '../../src/backends/backend.js';
+import { atOnce } from '../../src/pieces.js';
 import { ProgramBuilder } from '../../src/program/builder.js';
 import { buffersOf } from '../../src/program/op-fields.js';
 import { type BufferName, type Op, partsOf } from '../../src/program/ops.js';
 import { type BufferSpec, type Program, sizeOf } from '../../src/program/program.js';
 import { RandomPurpose, RandomStream } from '../../src/random.js';
+import { writeNow } from './sessions.js';
 
 /** Makes the values of one buffer. */
 export type Fill = (stream: RandomStream) => number;
@@ -162,20 +164,20 @@ const liveLength = ({ rows, liveRows }: OpSetup, { name, batched, shape }: Buffe
 export async function runOp(backend: Backend, setup: OpSetup, threads?: number): Promise<OpResult> {
   const { program, ops, rows, inputs, scalars, samples, order } = setup;
   const session = backend.open(program, { threads });
-  const data = samples ? backend.bind(samples) : null;
+  const data = samples ? atOnce(backend.bind(samples)) : null;
   try {
     for (const spec of program.buffers) {
       const live = inputs[shortName(spec.name)];
       const padding = live ? (spec.type === 'int32' ? -1 : Number.NaN) : SENTINEL;
       const values = new Float32Array(sizeOf(spec.shape)).fill(padding);
       if (live) values.set(live);
-      session.write(spec.name, values);
+      writeNow(session, spec.name, values);
     }
     const { lossSum, correct } = await session.run('train', data, order, { batchSize: rows, scalars });
     const written = new Set(ops.flatMap(buffersOf).flatMap(({ name, writes }) => (writes ? [name] : [])));
     const outputs: Record<string, Float32Array> = {};
     for (const spec of program.buffers.filter(({ name }) => written.has(name))) {
-      const values = session.read(spec.name);
+      const values = atOnce(session.read(spec.name));
       const live = liveLength(setup, spec);
       const isInput = shortName(spec.name) in inputs;
       const kept = spec.type === 'int32' ? Math.trunc(SENTINEL) : Math.fround(SENTINEL);

@@ -1,10 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import type { Backend, Samples } from '../../src/backends/backend.js';
+import { atOnce } from '../../src/pieces.js';
 import { ProgramBuilder } from '../../src/program/builder.js';
 import { fuseProgram } from '../../src/program/fuse.js';
 import type { Program } from '../../src/program/program.js';
 import { RandomPurpose, RandomStream } from '../../src/random.js';
 import { availableBackends, titleOf } from '../helpers/backends.js';
+import { writeNow } from '../helpers/sessions.js';
 
 const [INPUTS, HIDDEN, CLASSES, CAPACITY, COUNT] = [37, 65, 5, 8, 45];
 const SHAPES: Record<string, number[]> = {
@@ -134,12 +136,13 @@ function makeSamples(kind: 'pixels' | 'floats', density: number): Samples {
 /** Trains for a few epochs with a ragged last batch; everything that a caller can see of it. */
 async function train(backend: Backend, program: Program, samples: Samples, threads?: number) {
   const session = backend.open(program, { threads });
-  const data = backend.bind(samples);
+  const data = atOnce(backend.bind(samples));
   try {
     const stream = new RandomStream(3, RandomPurpose.initialize);
     for (const name of PARAMETERS) {
       const size = SHAPES[name].reduce((a, b) => a * b);
-      session.write(
+      writeNow(
+        session,
         name,
         Float32Array.from({ length: size }, () => 0.3 * stream.normal()),
       );
@@ -153,7 +156,7 @@ async function train(backend: Backend, program: Program, samples: Samples, threa
     return {
       metrics,
       evaluation: evaluated.metrics,
-      values: persistent.map(({ name }) => session.read(name)),
+      values: persistent.map(({ name }) => atOnce(session.read(name))),
       answers: await session.infer(samples.inputs),
     };
   } finally {

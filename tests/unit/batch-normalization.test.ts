@@ -17,6 +17,7 @@ import { foldLayers } from '../../src/program/fold.js';
 import type { Program } from '../../src/program/program.js';
 import { RandomPurpose, RandomStream } from '../../src/random.js';
 import { namesOf, only, opsOf } from '../helpers/lowering.js';
+import { writeNow } from '../helpers/sessions.js';
 import { backend, errorOf, failure, separable } from '../helpers/toy.js';
 
 const U = 2 ** -24;
@@ -238,7 +239,7 @@ describe('in evaluation and prediction', () => {
     const image = normal(32);
     const run = (each: Program) => {
       const session = createJsBackend().open(each, {});
-      for (const [name, data] of Object.entries(values)) session.write(name, data);
+      for (const [name, data] of Object.entries(values)) writeNow(session, name, data);
       const outputs = new Float32Array(20);
       session.inferSync(image, outputs);
       session.dispose();

@@ -1,4 +1,5 @@
 /** Convolutional networks as a whole: their gradients, their training, and their files. */
+
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -26,7 +27,9 @@ import { categoricalCrossentropy } from '../../src/losses/categorical-crossentro
 import { lowerModel } from '../../src/model/lower.js';
 import { buildStack, initialWeights } from '../../src/model/stack.js';
 import { sgd } from '../../src/optimizers/sgd.js';
+import { atOnce } from '../../src/pieces.js';
 import { RandomPurpose, RandomStream } from '../../src/random.js';
+import { writeNow } from '../helpers/sessions.js';
 import { backend } from '../helpers/toy.js';
 
 /** Images of 8 x 8 with a bar: class 0 lies, class 1 stands, class 2 goes down; anywhere, in noise. */
@@ -110,7 +113,7 @@ describe('files', () => {
       expect(loaded.toConfig()).toEqual(model.toConfig());
       expect(loaded.predictSync(bars(5))).toEqual(model.predictSync(bars(5)));
 
-      const { tensors } = decodeSafetensors(await readFile(path), path);
+      const { tensors } = atOnce(decodeSafetensors(await readFile(path), path));
       const shapes = Object.fromEntries([...tensors].map(([name, { shape }]) => [name, shape]));
       expect(shapes).toEqual({
         '0.weight': [4, 1, 3, 3],
@@ -159,18 +162,18 @@ describe('gradients through whole networks', () => {
     const random = new RandomStream(3, RandomPurpose.augment);
     const inputs = Float32Array.from({ length: ROWS * stack.inputSize }, () => random.normal());
     const targets = Uint8Array.from({ length: ROWS }, () => random.below(3));
-    const data = backend.bind({ inputs, targets, count: ROWS });
+    const data = atOnce(backend.bind({ inputs, targets, count: ROWS }));
     const order = Uint32Array.from({ length: ROWS }, (_, i) => i);
     const scalars = Float32Array.from(program.scalars, (name) => Number(name === 'epoch'));
     const weights = initialWeights(stack, 3).map((values) => values.map((value) => value + 0.1 * random.normal()));
     const run = async () => {
       stack.parameters.forEach(({ name }, i) => {
-        session.write(name, weights[i]);
+        writeNow(session, name, weights[i]);
       });
       const { lossSum } = await session.run('train', data, order, { batchSize: ROWS, scalars });
       return lossSum / ROWS;
     };
-    const gradient = (name: string) => session.read(`train/${name}.gradient`);
+    const gradient = (name: string) => atOnce(session.read(`train/${name}.gradient`));
     return { parameters: stack.parameters, weights, run, gradient };
   }
 

@@ -415,8 +415,8 @@ it('frees its copies of the data, whichever way it ends', async () => {
   let bound = 0;
   const counting: Backend = {
     ...backend,
-    bind: (samples) => {
-      const copy = backend.bind(samples);
+    *bind(samples) {
+      const copy = yield* backend.bind(samples);
       bound++;
       return {
         count: copy.count,

@@ -1,4 +1,5 @@
 /** How runs end when they diverge, and how portions of a stream draw their random numbers. */
+
 import { describe, expect, it } from 'vitest';
 import type { Backend, Samples, Session } from '../../src/backends/backend.js';
 import { createJsBackend } from '../../src/backends/js/backend.js';
@@ -7,8 +8,10 @@ import { categoricalCrossentropy, conv2d, dense, dropout, type Layer, sgd } from
 import { resolveAugmentation } from '../../src/model/augmentation.js';
 import { lowerModel } from '../../src/model/lower.js';
 import { buildStack, initialWeights } from '../../src/model/stack.js';
+import { atOnce } from '../../src/pieces.js';
 import { ProgramBuilder } from '../../src/program/builder.js';
 import { RandomPurpose, RandomStream } from '../../src/random.js';
+import { writeNow } from '../helpers/sessions.js';
 import { failure } from '../helpers/toy.js';
 
 const [BATCH, COUNT, SIDE, CLASSES] = [8, 48, 6, 3];
@@ -24,7 +27,7 @@ function open(backend: Backend, threads: number, layers: readonly Layer[], augme
   const program = lowerModel(stack, training, { train: BATCH, evaluate: BATCH, infer: BATCH }, 7);
   const session = backend.open(program, { threads });
   initialWeights(stack, 7).forEach((values, index) => {
-    session.write(stack.parameters[index].name, values);
+    writeNow(session, stack.parameters[index].name, values);
   });
   return session;
 }
@@ -56,7 +59,7 @@ describe.each([
     const boundWith = (broken: number) => {
       const data = samples();
       data.inputs[broken * PIXELS + 3] = Number.NaN;
-      return backend.bind(data);
+      return atOnce(backend.bind(data));
     };
 
     it.each([0, 19, 24, 47])('ends after the step of sample %i, whose activations can be read', async (broken) => {
@@ -71,7 +74,7 @@ describe.each([
       expect(result.lossSum).toBeNaN();
       expect(reports.at(-1)).toBe(steps);
       // Had there been another step, the weights would have made everything NaN.
-      const hidden = session.read('train/0.output');
+      const hidden = atOnce(session.read('train/0.output'));
       const rows = Array.from({ length: BATCH }, (_, i) => hidden.subarray(i * 40, (i + 1) * 40).some(Number.isNaN));
       expect(rows.flatMap((isBroken, row) => (isBroken ? [row] : []))).toEqual([broken % BATCH]);
       session.dispose();
@@ -79,16 +82,18 @@ describe.each([
 
     it('leaves no thread behind, however often', async () => {
       const session = open(backend, threads, layers);
-      const weights = ['0.weight', '0.bias', '1.weight', '1.bias'].map((name) => [name, session.read(name)] as const);
+      const weights = ['0.weight', '0.bias', '1.weight', '1.bias'].map(
+        (name) => [name, atOnce(session.read(name))] as const,
+      );
       for (let round = 0; round < 60; round++) {
         const broken = (round * 7) % COUNT;
         const data = boundWith(broken);
         const { steps, diverged } = await session.run('train', data, identity(COUNT), planOf(COUNT));
         expect([steps, diverged]).toEqual([Math.floor(broken / BATCH) + 1, true]);
         data.dispose();
-        for (const [name, values] of weights) session.write(name, values);
+        for (const [name, values] of weights) writeNow(session, name, values);
       }
-      const whole = await session.run('train', backend.bind(samples()), identity(COUNT), planOf(COUNT));
+      const whole = await session.run('train', atOnce(backend.bind(samples())), identity(COUNT), planOf(COUNT));
       expect(whole).toMatchObject({ steps: stepsOf(COUNT), aborted: false, diverged: false });
       session.dispose();
     });
@@ -117,7 +122,7 @@ describe.each([
       for (let broken = 0; broken < COUNT; broken++) {
         const floats = new Float32Array(COUNT * CLASSES);
         floats[broken * CLASSES] = Infinity;
-        const data = backend.bind({ inputs, targets: floats, count: COUNT });
+        const data = atOnce(backend.bind({ inputs, targets: floats, count: COUNT }));
         const plan = { batchSize: BATCH, scalars: new Float32Array(0) };
         const { steps, diverged } = await session.run('train', data, identity(COUNT), plan);
         expect([steps, diverged]).toEqual([Math.floor(broken / BATCH) + 1, true]);
@@ -142,7 +147,7 @@ describe.each([
       firstIndex,
     });
     const trained = (session: Session) => {
-      const values = session.read('0.weight');
+      const values = atOnce(session.read('0.weight'));
       session.dispose();
       return values;
     };
@@ -150,7 +155,7 @@ describe.each([
     it('makes halves bound by themselves draw as the whole does', async () => {
       const { inputs, targets } = samples();
       const whole = open(backend, threads, random, true);
-      await whole.run('train', backend.bind(samples()), identity(COUNT), randomPlan(COUNT));
+      await whole.run('train', atOnce(backend.bind(samples())), identity(COUNT), randomPlan(COUNT));
       const wanted = trained(whole);
       const inHalves = async (firstIndexOf: (from: number) => number) => {
         const session = open(backend, threads, random, true);
@@ -161,7 +166,7 @@ describe.each([
             targets: targets.subarray(from, from + half),
             count: half,
           };
-          await session.run('train', backend.bind(part), identity(half), randomPlan(half, firstIndexOf(from)));
+          await session.run('train', atOnce(backend.bind(part)), identity(half), randomPlan(half, firstIndexOf(from)));
         }
         return trained(session);
       };
@@ -173,11 +178,14 @@ describe.each([
       // Three samples of the same pixels.
       const pixels = samples().inputs.slice(0, PIXELS);
       const inputs = Float32Array.from([...pixels, ...pixels, ...pixels]);
-      const data = backend.bind({ inputs, targets: Uint8Array.of(0, 1, 2), count: 3 });
+      const data = atOnce(backend.bind({ inputs, targets: Uint8Array.of(0, 1, 2), count: 3 }));
       const run = async (order: number[], firstIndex: number) => {
         const session = open(backend, threads, random, true);
         await session.run('train', data, Uint32Array.from(order), randomPlan(1, firstIndex));
-        const made = { targets: session.read('train/targets')[0], images: session.read('train/inputs.augmented') };
+        const made = {
+          targets: atOnce(session.read('train/targets'))[0],
+          images: atOnce(session.read('train/inputs.augmented')),
+        };
         session.dispose();
         return { ...made, images: made.images.slice(0, PIXELS) };
       };
@@ -190,7 +198,7 @@ describe.each([
     it.each([-1, 0.5, 2 ** 32, Number.NaN, '3'])('is refused as %s', async (firstIndex) => {
       const session = open(backend, threads, layers);
       const plan = { ...planOf(COUNT), firstIndex: firstIndex as never };
-      const run = session.run('train', backend.bind(samples()), identity(COUNT), plan);
+      const run = session.run('train', atOnce(backend.bind(samples())), identity(COUNT), plan);
       await expect(run).rejects.toEqual(failure('ERR_ARGUMENT', /for firstIndex, received/));
       session.dispose();
     });

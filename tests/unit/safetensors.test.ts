@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { MnistTrainError } from '../../src/errors.js';
 import { decodeSafetensors, encodeSafetensors } from '../../src/formats/safetensors.js';
+import { atOnce } from '../../src/pieces.js';
 
 const SOURCE = 'some/model.safetensors';
 
@@ -15,7 +16,7 @@ function fileOf(header: string | Uint8Array, buffer: Uint8Array = new Uint8Array
 /** What decoding throws; fails the test when it throws nothing or something that is not ours. */
 function refusal(bytes: Uint8Array): MnistTrainError {
   try {
-    decodeSafetensors(bytes, SOURCE);
+    atOnce(decodeSafetensors(bytes, SOURCE));
   } catch (error) {
     expect(error).toBeInstanceOf(MnistTrainError);
     const refused = error as MnistTrainError;
@@ -40,20 +41,22 @@ const golden = fileOf(
 
 describe('encodeSafetensors', () => {
   it('writes the reference layout byte for byte, ordered by name, whatever the order of the input', () => {
-    const bytes = encodeSafetensors(
-      [
-        { name: '0.weight', shape: [1, 2], data: Float32Array.of(0.5, 3) },
-        { name: '0.bias', shape: [2], data: Float32Array.of(1, -2) },
-      ],
-      { format: 'pt' },
+    const bytes = atOnce(
+      encodeSafetensors(
+        [
+          { name: '0.weight', shape: [1, 2], data: Float32Array.of(0.5, 3) },
+          { name: '0.bias', shape: [2], data: Float32Array.of(1, -2) },
+        ],
+        { format: 'pt' },
+      ),
     );
     expect(Buffer.from(bytes).toString('latin1')).toBe(Buffer.from(golden).toString('latin1'));
   });
 
   it('orders numeric names as text and names outside ASCII by their UTF-8 bytes', () => {
     const names = ['10', '2', '\u{1F600}', '\uFF5E', 'a"b'];
-    const bytes = encodeSafetensors(names.map((name) => ({ name, shape: [], data: Float32Array.of(1) })));
-    expect([...decodeSafetensors(bytes, SOURCE).tensors.keys()].sort()).toEqual([...names].sort());
+    const bytes = atOnce(encodeSafetensors(names.map((name) => ({ name, shape: [], data: Float32Array.of(1) }))));
+    expect([...atOnce(decodeSafetensors(bytes, SOURCE)).tensors.keys()].sort()).toEqual([...names].sort());
     const text = Buffer.from(bytes).toString('utf8');
     const positions = ['"10"', '"2"', '"a\\"b"', '"\uFF5E"', '"\u{1F600}"'].map((key) => text.indexOf(key));
     expect(positions.every((position) => position > 0)).toBe(true);
@@ -62,9 +65,11 @@ describe('encodeSafetensors', () => {
 
   it('aligns the values to 8 bytes whatever the length of the header', () => {
     for (let length = 1; length <= 9; length++) {
-      const bytes = encodeSafetensors([{ name: 'n'.repeat(length), shape: [1], data: Float32Array.of(7) }]);
+      const bytes = atOnce(encodeSafetensors([{ name: 'n'.repeat(length), shape: [1], data: Float32Array.of(7) }]));
       expect((bytes.length - 4) % 8).toBe(0);
-      expect(decodeSafetensors(bytes, SOURCE).tensors.get('n'.repeat(length))!.data).toEqual(Float32Array.of(7));
+      expect(atOnce(decodeSafetensors(bytes, SOURCE)).tensors.get('n'.repeat(length))!.data).toEqual(
+        Float32Array.of(7),
+      );
     }
   });
 
@@ -78,13 +83,13 @@ describe('encodeSafetensors', () => {
       }
       return 'nothing thrown';
     };
-    expect(code(() => encodeSafetensors([one('__metadata__')]))).toBe('ERR_ARGUMENT');
-    expect(code(() => encodeSafetensors([one('__proto__')]))).toBe('ERR_ARGUMENT');
-    expect(code(() => encodeSafetensors([one('a'), one('a')]))).toBe('ERR_ARGUMENT');
-    expect(code(() => encodeSafetensors([one('a', [2])]))).toBe('ERR_SHAPE');
-    expect(code(() => encodeSafetensors([one('a', [-1, -1])]))).toBe('ERR_SHAPE');
-    expect(code(() => encodeSafetensors([], { epochs: 5 as unknown as string }))).toBe('ERR_ARGUMENT');
-    expect(code(() => encodeSafetensors([], JSON.parse('{"__proto__":"a"}')))).toBe('ERR_ARGUMENT');
+    expect(code(() => atOnce(encodeSafetensors([one('__metadata__')])))).toBe('ERR_ARGUMENT');
+    expect(code(() => atOnce(encodeSafetensors([one('__proto__')])))).toBe('ERR_ARGUMENT');
+    expect(code(() => atOnce(encodeSafetensors([one('a'), one('a')])))).toBe('ERR_ARGUMENT');
+    expect(code(() => atOnce(encodeSafetensors([one('a', [2])])))).toBe('ERR_SHAPE');
+    expect(code(() => atOnce(encodeSafetensors([one('a', [-1, -1])])))).toBe('ERR_SHAPE');
+    expect(code(() => atOnce(encodeSafetensors([], { epochs: 5 as unknown as string })))).toBe('ERR_ARGUMENT');
+    expect(code(() => atOnce(encodeSafetensors([], JSON.parse('{"__proto__":"a"}'))))).toBe('ERR_ARGUMENT');
   });
 });
 
@@ -93,7 +98,7 @@ describe('decodeSafetensors', () => {
     const shifted = new Uint8Array(golden.length + 3);
     shifted.set(golden, 3);
     const bytes = shifted.subarray(3);
-    const { tensors, metadata } = decodeSafetensors(bytes, SOURCE);
+    const { tensors, metadata } = atOnce(decodeSafetensors(bytes, SOURCE));
     bytes.fill(0);
     expect(metadata).toEqual({ format: 'pt' });
     expect([...tensors]).toEqual([
@@ -109,7 +114,7 @@ describe('decodeSafetensors', () => {
       { name: 'values', shape: [2, 3, 1], data: Float32Array.of(1e-45, Infinity, -Infinity, NaN, 3.4e38, 0.1) },
     ];
     const metadata = { constructor: 'text', über: '{"nested": "JSON as text"}', '': '\u0000' };
-    const decoded = decodeSafetensors(encodeSafetensors(tensors, metadata), SOURCE);
+    const decoded = atOnce(decodeSafetensors(atOnce(encodeSafetensors(tensors, metadata)), SOURCE));
     expect(decoded.metadata).toEqual(metadata);
     expect([...decoded.tensors.keys()]).toEqual(['empty', 'scalar', 'values']);
     for (const { name, shape, data } of tensors) {
@@ -119,7 +124,7 @@ describe('decodeSafetensors', () => {
   });
 
   it('reads an empty file of no tensors', () => {
-    expect(decodeSafetensors(fileOf('{}'), SOURCE)).toEqual({ tensors: new Map(), metadata: {} });
+    expect(atOnce(decodeSafetensors(fileOf('{}'), SOURCE))).toEqual({ tensors: new Map(), metadata: {} });
   });
 
   it('converts float16, bfloat16 and float64', () => {
@@ -136,7 +141,7 @@ describe('decodeSafetensors', () => {
       buffer.writeUInt16LE(bits, 28 + 2 * i);
     });
     const header = `{"d":${entry('F64', 2, 0, 16)},"h":${entry('F16', 6, 16, 28)},"b":${entry('BF16', 3, 28, 34)}}`;
-    const { tensors } = decodeSafetensors(fileOf(header, buffer), SOURCE);
+    const { tensors } = atOnce(decodeSafetensors(fileOf(header, buffer), SOURCE));
     expect(tensors.get('d')).toEqual({ dtype: 'F64', shape: [2], data: Float32Array.of(0.1, Infinity) });
     expect(tensors.get('h')!.data).toEqual(Float32Array.of(1, -2, 65504, 2 ** -24, -Infinity, NaN));
     expect(tensors.get('b')!.data).toEqual(Float32Array.of(1, -123.5, Infinity));
@@ -163,7 +168,7 @@ describe('damaged safetensors', () => {
       const damaged = golden.slice();
       damaged[bit >> 3] ^= 1 << (bit & 7);
       try {
-        decodeSafetensors(damaged, SOURCE);
+        atOnce(decodeSafetensors(damaged, SOURCE));
       } catch (error) {
         expect(error).toBeInstanceOf(MnistTrainError);
         expect((error as MnistTrainError).code).toBe('ERR_FORMAT');

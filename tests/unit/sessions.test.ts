@@ -3,10 +3,12 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import type { Backend, RunProgress, Samples, Session } from '../../src/backends/backend.js';
 import { createJsBackend } from '../../src/backends/js/backend.js';
 import { createNativeBackend } from '../../src/backends/native/backend.js';
+import { atOnce } from '../../src/pieces.js';
 import { ProgramBuilder } from '../../src/program/builder.js';
 import { OP_NAMES } from '../../src/program/op-fields.js';
 import type { Program } from '../../src/program/program.js';
 import { RandomPurpose, RandomStream } from '../../src/random.js';
+import { writeNow } from '../helpers/sessions.js';
 import { errorOf, failure } from '../helpers/toy.js';
 
 /** The backend under test; every suite below runs once on each. */
@@ -86,7 +88,7 @@ const planOf = (samples: number, batchSize = BATCH, rate = 0.1) => ({
 
 function openSession(opened = program()): Session {
   const session = backend.open(opened);
-  session.write('weights', firstWeights);
+  writeNow(session, 'weights', firstWeights);
   return session;
 }
 
@@ -96,7 +98,7 @@ let longRun: number;
 function startLongRun(session: Session, options: Parameters<Session['run']>[4] = {}) {
   return session.run(
     'train',
-    backend.bind(samplesOf(8)),
+    atOnce(backend.bind(samplesOf(8))),
     identity(longRun).map((i) => i % 8),
     planOf(longRun, 1, 1e-4),
     options,
@@ -121,7 +123,7 @@ describe.each([
 
     it('binds copies', async () => {
       const samples = samplesOf(4);
-      const data = backend.bind(samples);
+      const data = atOnce(backend.bind(samples));
       const session = openSession();
       const before = await session.run('evaluate', data, identity(4), planOf(4));
       samples.inputs.fill(0);
@@ -136,7 +138,7 @@ describe.each([
       [{ inputs: new Uint8Array(5), targets: new Uint8Array(2), count: 2 }, 'ERR_SHAPE', /for inputs/],
       [{ inputs: new Uint8Array(4), targets: new Uint8Array(3), count: 2 }, 'ERR_SHAPE', /for targets/],
     ] as const)('refuses to bind %j', (samples, code, message) => {
-      expect(() => backend.bind(samples as unknown as Samples)).toThrow(failure(code, message));
+      expect(() => atOnce(backend.bind(samples as unknown as Samples))).toThrow(failure(code, message));
     });
   });
 
@@ -144,26 +146,26 @@ describe.each([
     it('copy parameters, slots and buffers of the train section', async () => {
       const session = openSession();
       const values = firstWeights.slice();
-      session.write('weights', values);
+      writeNow(session, 'weights', values);
       values.fill(7);
-      expect(session.read('weights')).toEqual(firstWeights);
-      session.read('weights').fill(7);
-      expect(session.read('weights')).toEqual(firstWeights);
-      expect(session.read('velocity')).toEqual(new Float32Array(INPUTS * CLASSES));
-      session.write('train/targets', Float32Array.of(0, 1, 2, 1));
-      expect(session.read('train/targets')).toEqual(Float32Array.of(0, 1, 2, 1));
+      expect(atOnce(session.read('weights'))).toEqual(firstWeights);
+      atOnce(session.read('weights')).fill(7);
+      expect(atOnce(session.read('weights'))).toEqual(firstWeights);
+      expect(atOnce(session.read('velocity'))).toEqual(new Float32Array(INPUTS * CLASSES));
+      writeNow(session, 'train/targets', Float32Array.of(0, 1, 2, 1));
+      expect(atOnce(session.read('train/targets'))).toEqual(Float32Array.of(0, 1, 2, 1));
     });
 
     it('refuse unknown buffers, shared memory, and wrong types and lengths', () => {
       const session = openSession();
       const unknown = failure('ERR_ARGUMENT', /Expected a parameter, a slot or a buffer of the train section/);
-      expect(() => session.read('nothing')).toThrow(unknown);
-      expect(() => session.read('infer/answer')).toThrow(unknown);
-      expect(() => session.write('evaluate/output', new Float32Array(3))).toThrow(unknown);
-      expect(() => session.write('bias', new Float32Array(2))).toThrow(
+      expect(() => atOnce(session.read('nothing'))).toThrow(unknown);
+      expect(() => atOnce(session.read('infer/answer'))).toThrow(unknown);
+      expect(() => writeNow(session, 'evaluate/output', new Float32Array(3))).toThrow(unknown);
+      expect(() => writeNow(session, 'bias', new Float32Array(2))).toThrow(
         failure('ERR_SHAPE', /Expected 3 values for buffer bias/),
       );
-      expect(() => session.write('bias', [1, 2, 3] as never)).toThrow(
+      expect(() => writeNow(session, 'bias', [1, 2, 3] as never)).toThrow(
         failure('ERR_ARGUMENT', /Expected a Float32Array/),
       );
     });
@@ -172,7 +174,7 @@ describe.each([
   describe('run', () => {
     it('cuts the order into steps and gives each its scalars and its metrics', async () => {
       const session = openSession();
-      const data = backend.bind(samplesOf(10));
+      const data = atOnce(backend.bind(samplesOf(10)));
       const order = Uint32Array.of(3, 1, 4, 1, 5, 9, 2, 6, 8);
       const scalars = Float32Array.of(0.1, 0.2, 0.3);
       const whole = await session.run('train', data, order, { batchSize: 4, scalars });
@@ -188,23 +190,23 @@ describe.each([
         const { metrics } = await again.run('train', data, part, plan);
         expect(metrics).toEqual(whole.metrics.slice(step * 2, step * 2 + 2));
       }
-      expect(again.read('weights')).toEqual(session.read('weights'));
-      expect(session.read('weights')).not.toEqual(firstWeights);
+      expect(atOnce(again.read('weights'))).toEqual(atOnce(session.read('weights')));
+      expect(atOnce(session.read('weights'))).not.toEqual(firstWeights);
     });
 
     it('is the same whatever the capacity', async () => {
       const [exact, roomy] = [openSession(), openSession(program({ rowsAhead: 3 }))];
-      const data = backend.bind(samplesOf(10));
+      const data = atOnce(backend.bind(samplesOf(10)));
       const results = await Promise.all(
         [exact, roomy].map((session) => session.run('train', data, identity(10), planOf(10))),
       );
       expect(results[1]).toEqual(results[0]);
-      expect(roomy.read('weights')).toEqual(exact.read('weights'));
+      expect(atOnce(roomy.read('weights'))).toEqual(atOnce(exact.read('weights')));
     });
 
     it('copies order and scalars', async () => {
       const [session, again] = [openSession(), openSession()];
-      const data = backend.bind(samplesOf(8));
+      const data = atOnce(backend.bind(samplesOf(8)));
       const [order, plan] = [identity(8), planOf(8)];
       const started = session.run('train', data, order, plan);
       order.fill(99);
@@ -214,10 +216,10 @@ describe.each([
 
     it('evaluates without changing anything', async () => {
       const session = openSession();
-      const result = await session.run('evaluate', backend.bind(samplesOf(9)), identity(9), planOf(9));
+      const result = await session.run('evaluate', atOnce(backend.bind(samplesOf(9))), identity(9), planOf(9));
       expect(result).toMatchObject({ steps: 3, samples: 9 });
       expect(result.lossSum).toBeGreaterThan(0);
-      expect(session.read('weights')).toEqual(firstWeights);
+      expect(atOnce(session.read('weights'))).toEqual(firstWeights);
     });
 
     it('trains on float targets', async () => {
@@ -226,7 +228,7 @@ describe.each([
       // A linear function of the inputs: the layer can learn it.
       const row = (i: number) => Math.floor(i / CLASSES) * INPUTS;
       const targets = Float32Array.from({ length: 8 * CLASSES }, (_, i) => inputs[row(i) + (i % CLASSES)] / 2);
-      const data = backend.bind({ inputs, targets, count: 8 });
+      const data = atOnce(backend.bind({ inputs, targets, count: 8 }));
       const first = await session.run('train', data, identity(8), planOf(8));
       for (let epoch = 0; epoch < 50; epoch++) await session.run('train', data, identity(8), planOf(8));
       const last = await session.run('train', data, identity(8), planOf(8));
@@ -235,14 +237,14 @@ describe.each([
     });
 
     it('does nothing for an empty order', async () => {
-      const result = await openSession().run('train', backend.bind(samplesOf(2)), identity(0), planOf(0));
+      const result = await openSession().run('train', atOnce(backend.bind(samplesOf(2))), identity(0), planOf(0));
       expect(result).toMatchObject({ steps: 0, samples: 0, lossSum: 0, correct: 0, aborted: false });
       expect(result.metrics.length).toBe(0);
     });
 
     it('refuses wrong arguments before the first step', async () => {
       const session = openSession();
-      const data = backend.bind(samplesOf(5));
+      const data = atOnce(backend.bind(samplesOf(5)));
       const run = (
         code: Parameters<typeof failure>[0],
         message: RegExp,
@@ -266,41 +268,43 @@ describe.each([
       await run('ERR_ARGUMENT', /Float32Array for scalars/, { plan: { batchSize: 4, scalars: [1, 2] } });
       await run('ERR_SHAPE', /2 values \(2 steps of 1\) for scalars/, { plan: planOf(9) });
       const wide = { inputs: new Uint8Array(35), targets: new Uint8Array(5), count: 5 };
-      await run('ERR_SHAPE', /6 values per sample.*bound inputs, received 7/, { bound: backend.bind(wide) });
+      await run('ERR_SHAPE', /6 values per sample.*bound inputs, received 7/, { bound: atOnce(backend.bind(wide)) });
       const floats = { ...samplesOf(5), targets: new Float32Array(5) };
       await run('ERR_ARGUMENT', /class indices for the bound targets, received floats/, {
-        bound: backend.bind(floats),
+        bound: atOnce(backend.bind(floats)),
       });
-      const gone = backend.bind(samplesOf(5));
+      const gone = atOnce(backend.bind(samplesOf(5)));
       gone.dispose();
       gone.dispose();
       await run('ERR_STATE', /bound data was disposed of/, { bound: gone });
-      expect(session.read('weights')).toEqual(firstWeights);
+      expect(atOnce(session.read('weights'))).toEqual(firstWeights);
 
       const regression = openSession(program({ target: 'floats' }));
-      const indices = backend.bind({ ...samplesOf(5), targets: new Int32Array(5) });
+      const indices = atOnce(backend.bind({ ...samplesOf(5), targets: new Int32Array(5) }));
       await expect(regression.run('train', indices, identity(5), planOf(5))).rejects.toThrow(
         failure('ERR_SHAPE', /bound targets/),
       );
       const one = { ...samplesOf(5), targets: new Float32Array(5 * CLASSES) };
-      expect(await regression.run('train', backend.bind(one), identity(5), planOf(5))).toMatchObject({ steps: 2 });
+      expect(await regression.run('train', atOnce(backend.bind(one)), identity(5), planOf(5))).toMatchObject({
+        steps: 2,
+      });
     });
 
     it('allows one run at a time, and no reading or writing beside it', async () => {
       const session = openSession();
-      const data = backend.bind(samplesOf(4));
+      const data = atOnce(backend.bind(samplesOf(4)));
       const started = session.run('train', data, identity(4), planOf(4));
       const busy = failure('ERR_STATE', /while a run is in flight/);
       await expect(session.run('evaluate', data, identity(4), planOf(4))).rejects.toThrow(busy);
-      expect(() => session.read('weights')).toThrow(busy);
-      expect(() => session.write('weights', firstWeights)).toThrow(busy);
+      expect(() => atOnce(session.read('weights'))).toThrow(busy);
+      expect(() => writeNow(session, 'weights', firstWeights)).toThrow(busy);
       await started;
       await session.run('evaluate', data, identity(4), planOf(4));
     });
 
     it('is free again after onProgress has thrown', async () => {
       const session = openSession();
-      const data = backend.bind(samplesOf(4));
+      const data = atOnce(backend.bind(samplesOf(4)));
       const onProgress = () => {
         throw new Error('no room on the disk');
       };
@@ -347,8 +351,8 @@ describe.each([
 
       const again = openSession();
       const order = identity(result.steps).map((i) => i % 8);
-      await again.run('train', backend.bind(samplesOf(8)), order, planOf(result.steps, 1, 1e-4));
-      expect(again.read('weights')).toEqual(session.read('weights'));
+      await again.run('train', atOnce(backend.bind(samplesOf(8))), order, planOf(result.steps, 1, 1e-4));
+      expect(atOnce(again.read('weights'))).toEqual(atOnce(session.read('weights')));
       const question = samplesOf(1, 9).inputs;
       expect(await session.infer(question)).toEqual(await again.infer(question));
     });
@@ -357,14 +361,14 @@ describe.each([
       const session = openSession();
       const result = await startLongRun(session, { signal: AbortSignal.abort() });
       expect(result).toMatchObject({ steps: 0, samples: 0, aborted: true });
-      expect(session.read('weights')).toEqual(firstWeights);
+      expect(atOnce(session.read('weights'))).toEqual(firstWeights);
     });
 
     it('is not said of a run that came to its end', async () => {
       const controller = new AbortController();
       const onProgress = () => controller.abort();
       const options = { signal: controller.signal, onProgress };
-      const data = backend.bind(samplesOf(4));
+      const data = atOnce(backend.bind(samplesOf(4)));
       const result = await openSession().run('train', data, identity(4), planOf(4), options);
       expect(result).toMatchObject({ steps: 1, aborted: false });
     });
@@ -430,7 +434,7 @@ describe.each([
       const session = openSession();
       const { inputs } = samplesOf(3);
       const weights = firstWeights.map((w) => -2 * w);
-      session.write('weights', weights);
+      writeNow(session, 'weights', weights);
       expectAnswers(
         await session.infer(inputs),
         Float32Array.from(inputs, (v) => v / 255),
@@ -464,7 +468,7 @@ describe.each([
       over = true;
       await asking;
       expect(await startLongRun(undisturbed)).toEqual(result);
-      expect(session.read('weights')).toEqual(undisturbed.read('weights'));
+      expect(atOnce(session.read('weights'))).toEqual(atOnce(undisturbed.read('weights')));
       expect(seen.length).toBeGreaterThan(2);
       // Between two reports lie many steps; the last may follow at once.
       for (let i = 1; i < atProgress.length - 1; i++) expect(atProgress[i]).not.toEqual(atProgress[i - 1]);
@@ -474,12 +478,12 @@ describe.each([
 
     it('gives evaluation the same weights as inference', async () => {
       const session = openSession();
-      const data = backend.bind(samplesOf(4));
+      const data = atOnce(backend.bind(samplesOf(4)));
       await session.run('train', data, identity(4), planOf(4));
-      const trained = session.read('weights');
+      const trained = atOnce(session.read('weights'));
       const fresh = openSession();
-      fresh.write('weights', trained);
-      fresh.write('bias', session.read('bias'));
+      writeNow(fresh, 'weights', trained);
+      writeNow(fresh, 'bias', atOnce(session.read('bias')));
       const evaluate = (one: Session) => one.run('evaluate', data, identity(4), planOf(4));
       expect(await evaluate(session)).toEqual(await evaluate(fresh));
     });
@@ -513,8 +517,8 @@ describe.each([
       session.dispose();
       session.dispose();
       const gone = failure('ERR_STATE', /session was disposed of/);
-      expect(errorOf(() => session.read('weights'))).toEqual(gone);
-      expect(errorOf(() => session.write('weights', firstWeights))).toEqual(gone);
+      expect(errorOf(() => atOnce(session.read('weights')))).toEqual(gone);
+      expect(errorOf(() => writeNow(session, 'weights', firstWeights))).toEqual(gone);
       expect(errorOf(() => session.inferSync(new Uint8Array(INPUTS), new Float32Array(CLASSES)))).toEqual(gone);
       await expect(session.infer(new Uint8Array(INPUTS))).rejects.toThrow(gone);
       await expect(session.run('train', null, identity(0), planOf(0))).rejects.toThrow(gone);

@@ -11,6 +11,6 @@ export function createJsBackend(): Backend {
     defaultThreads: 1,
     operations: Object.keys(KERNELS),
     open: (program) => new JsSession(program),
-    bind: (samples) => new JsBoundData(samples),
+    bind: (samples) => JsBoundData.bind(samples),
   };
 }

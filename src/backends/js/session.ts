@@ -1,5 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expected, MnistTrainError } from '../../errors.js';
+import { PIECE_BYTES, type Pieces, spans } from '../../pieces.js';
 import type { BufferName } from '../../program/ops.js';
 import { METRICS_PER_STEP, type Program, type Section, type SectionName } from '../../program/program.js';
 import type { BoundData, RunOptions, RunProgress, RunResult, Session, StepPlan } from '../backend.js';
@@ -70,15 +71,25 @@ export class JsSession implements Session {
     }
   }
 
-  read(buffer: BufferName): Float32Array {
-    this.#refuseWhileRunning('read a buffer');
-    return new Float32Array(this.#open().outside(buffer));
+  *read(buffer: BufferName): Pieces<Float32Array> {
+    const { length } = this.#outside(buffer, 'read a buffer');
+    const values = new Float32Array(length);
+    for (const [begin, end] of spans(length, PIECE_BYTES / 4)) {
+      values.set(this.#outside(buffer, 'read a buffer').subarray(begin, end), begin);
+      yield;
+    }
+    return values;
   }
 
-  readPublished(parameters: readonly BufferName[]): Float32Array[] {
+  readPublished(parameters: readonly BufferName[], values: Float32Array): void {
     const memory = this.#open();
     for (const name of parameters) checkParameter(memory.layout, name);
-    return parameters.map((name) => memory.published(name).slice());
+    let end = 0;
+    for (const name of parameters) {
+      const published = memory.published(name);
+      values.set(published, end);
+      end += published.length;
+    }
   }
 
   parametersAreFinite(): boolean {
@@ -86,16 +97,22 @@ export class JsSession implements Session {
     return this.#open().parametersAreFinite();
   }
 
-  write(buffer: BufferName, values: Float32Array): void {
-    this.#refuseWhileRunning('write a buffer');
-    const memory = this.#open();
-    const view = memory.outside(buffer);
+  *write(buffer: BufferName, values: Float32Array): Pieces<void> {
+    const view = this.#outside(buffer, 'write a buffer');
     if (!(values instanceof Float32Array)) throw expected('a Float32Array', `buffer ${buffer}`, values);
     if (values.length !== view.length) {
       throw expected(`${view.length} values`, `buffer ${buffer}`, values.length, '', 'ERR_SHAPE');
     }
-    view.set(values);
-    memory.publish();
+    for (const [begin, end] of spans(values.length, PIECE_BYTES / 4)) {
+      this.#outside(buffer, 'write a buffer').set(values.subarray(begin, end), begin);
+      yield;
+    }
+  }
+
+  *publish(): Pieces<void> {
+    this.#refuseWhileRunning('publish the parameters');
+    yield;
+    this.#open().publish();
   }
 
   async run(
@@ -244,6 +261,11 @@ export class JsSession implements Session {
     this.#memory = null;
     this.#sections = {};
     this.#inference = null;
+  }
+
+  #outside(buffer: BufferName, action: string): Float32Array | Int32Array {
+    this.#refuseWhileRunning(action);
+    return this.#open().outside(buffer);
   }
 
   #open(): Memory {

@@ -1,17 +1,23 @@
 /** What native/addon exports. Shapes and meanings are checked on this side; the addon checks memory safety again. */
 
-/** A copy of samples in native memory. Targets are class indices (Int32Array) or floats. */
+/** Room for samples in native memory, and the samples as far as they were appended. */
 export interface NativeData {
+  /** Copies the next samples: whole rows, of the types that the room was made for. */
+  append(inputs: Uint8Array | Float32Array, targets: Int32Array | Float32Array): void;
   dispose(): void;
 }
 
 /** A program opened natively. Buffers go by their index in the program. */
 export interface NativeSession {
-  read(buffer: number): Float32Array;
-  /** Values of parameters as published last, one behind the other; also during a run. */
-  readPublished(buffers: Uint32Array): Float32Array;
+  /** Copies rows out of a buffer, from `firstRow` on, as many as `values` holds. */
+  read(buffer: number, firstRow: number, values: Float32Array): void;
+  /** The same of parameters as published last, one behind the other; also during a run. */
+  readPublished(buffers: Uint32Array, values: Float32Array): void;
   parametersAreFinite(): boolean;
-  write(buffer: number, values: Float32Array): void;
+  /** Overwrites rows. Evaluation and inference do not see it before `publish`. */
+  write(buffer: number, firstRow: number, values: Float32Array): void;
+  /** Publishes so many bytes more of the parameters; true when that was the last of them. Begins anew after a write. */
+  publish(bytes: number): boolean;
   /** Begins a run of section 0 (train) or 1 (evaluate) and returns its number of steps. */
   begin(
     section: number,
@@ -44,11 +50,16 @@ export interface NativeAddon {
   /** The ops it has kernels for; their positions are their codes. */
   readonly operations: readonly string[];
   readonly Session: new (program: Float64Array, instructionSet: string, threads: number) => NativeSession;
+  /** `nonZeros` is how many of the values are not zero: append refuses more. Targets are one class index, or floats. */
   readonly Data: new (
-    inputs: Uint8Array | Float32Array,
-    targets: Int32Array | Float32Array,
     count: number,
+    columns: number,
+    areBytes: boolean,
+    nonZeros: number,
+    targetColumns: number,
+    areClasses: boolean,
   ) => NativeData;
+  countNonZeros(values: Uint8Array | Float32Array): number;
   /** GFLOP/s that no dense kernel can pass, measured on this and other threads for 1 to 200 milliseconds. Blocks. */
   measurePeak(instructionSet: string, threads: number, milliseconds: number): number;
   /** Threads that work in runs at once, of all environments of the process. */

@@ -1,7 +1,7 @@
 import { checkInteger } from '../../errors.js';
+import type { Pieces } from '../../pieces.js';
 import type { Program } from '../../program/program.js';
 import type { Backend, BoundData, Isa, Samples, Session, SessionOptions } from '../backend.js';
-import { checkSamples } from '../checks.js';
 import type { NativeAddon } from './addon.js';
 import { NativeBoundData } from './bound-data.js';
 import { openThreadBudget } from './budget.js';
@@ -43,7 +43,7 @@ class NativeBackend implements Backend {
     return createNativeSession(this.#addon, program, this.isa, { threads, available: this.defaultThreads });
   }
 
-  bind(samples: Samples): BoundData {
-    return new NativeBoundData(this.#addon, checkSamples(samples));
+  bind(samples: Samples): Pieces<BoundData> {
+    return NativeBoundData.bind(this.#addon, samples);
   }
 }

@@ -1,4 +1,5 @@
 import { expected, MnistTrainError } from '../../errors.js';
+import { PIECE_BYTES, type Pieces, spans } from '../../pieces.js';
 import type { BufferName } from '../../program/ops.js';
 import { type MemoryPlan, type PlannedBuffer, planMemory } from '../../program/plan.js';
 import { METRICS_PER_STEP, type Program, type SectionName } from '../../program/program.js';
@@ -25,6 +26,8 @@ export function createNativeSession(
   return new OpenNativeSession(new addon.Session(words, isa, members), program, layout, members);
 }
 
+const rowsPerPiece = (columns: number): number => Math.max(1, Math.floor(PIECE_BYTES / 4 / columns));
+
 /** A run that was begun. */
 interface Work {
   steps: number;
@@ -48,23 +51,25 @@ class OpenNativeSession implements Session {
     this.#layout = layout;
   }
 
-  read(buffer: BufferName): Float32Array {
-    this.#refuseWhileRunning('read a buffer');
-    const native = this.#open();
-    return native.read(this.#persistent(buffer).index);
+  *read(buffer: BufferName): Pieces<Float32Array> {
+    const { index, rows, columns } = this.#persistent(buffer);
+    const values = new Float32Array(rows * columns);
+    for (const [begin, end] of spans(rows, rowsPerPiece(columns))) {
+      this.#refuseWhileRunning('read a buffer');
+      this.#open().read(index, begin, values.subarray(begin * columns, end * columns));
+      yield;
+    }
+    return values;
   }
 
-  readPublished(parameters: readonly BufferName[]): Float32Array[] {
+  readPublished(parameters: readonly BufferName[], values: Float32Array): void {
     const native = this.#open();
     const buffers = parameters.map((name) => checkParameter(this.#layout, name));
     // One crossing, so that all are of the same moment.
-    const values = native.readPublished(Uint32Array.from(buffers, ({ index }) => index));
-    let end = 0;
-    return buffers.map(({ rows, columns }) => {
-      const start = end;
-      end += rows * columns;
-      return values.slice(start, end);
-    });
+    native.readPublished(
+      Uint32Array.from(buffers, ({ index }) => index),
+      values,
+    );
   }
 
   parametersAreFinite(): boolean {
@@ -72,15 +77,24 @@ class OpenNativeSession implements Session {
     return this.#open().parametersAreFinite();
   }
 
-  write(buffer: BufferName, values: Float32Array): void {
-    this.#refuseWhileRunning('write a buffer');
-    const native = this.#open();
+  *write(buffer: BufferName, values: Float32Array): Pieces<void> {
     const { index, rows, columns } = this.#persistent(buffer);
     if (!(values instanceof Float32Array)) throw expected('a Float32Array', `buffer ${buffer}`, values);
     if (values.length !== rows * columns) {
       throw expected(`${rows * columns} values`, `buffer ${buffer}`, values.length, '', 'ERR_SHAPE');
     }
-    native.write(index, values);
+    for (const [begin, end] of spans(rows, rowsPerPiece(columns))) {
+      this.#refuseWhileRunning('write a buffer');
+      this.#open().write(index, begin, values.subarray(begin * columns, end * columns));
+      yield;
+    }
+  }
+
+  *publish(): Pieces<void> {
+    do {
+      this.#refuseWhileRunning('publish the parameters');
+      yield;
+    } while (!this.#open().publish(PIECE_BYTES));
   }
 
   async run(

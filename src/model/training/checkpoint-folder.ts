@@ -8,6 +8,7 @@ import {
   decodeCheckpoint,
   encodeCheckpoint,
 } from '../../formats/checkpoint.js';
+import { inTurns } from '../../pieces.js';
 
 /** checkpoint-000000001234.safetensors, by the steps done: their order is that of their names. */
 const NAME = /^checkpoint-\d{12}\.safetensors$/;
@@ -42,7 +43,7 @@ export async function newestCheckpoint(
   for (const name of names) {
     const path = join(folder, name);
     try {
-      return { path, ...decodeCheckpoint(await read(path), path) };
+      return { path, ...(await inTurns(decodeCheckpoint(await read(path), path))) };
     } catch (error) {
       if (!(error instanceof MnistTrainError) || error.code === 'ERR_FILE') throw error;
       onDamaged(`Checkpoint ${path} is damaged, and the one before is taken. ${error.message}`);
@@ -66,7 +67,7 @@ export async function setAsideNewer(folder: string, path: string): Promise<void>
 /** Writes a checkpoint, whole or not at all, and removes all but the newest `keep`. Throws ERR_FILE. */
 export async function writeCheckpoint(folder: string, step: number, file: CheckpointFile, keep: number): Promise<void> {
   const path = join(folder, `checkpoint-${String(step).padStart(12, '0')}.safetensors`);
-  await writeFileAtomic(path, encodeCheckpoint(file));
+  await writeFileAtomic(path, await inTurns(encodeCheckpoint(file)));
   for (const old of (await listCheckpoints(folder)).slice(keep)) await removeQuietly(join(folder, old));
 }
 

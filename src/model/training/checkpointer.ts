@@ -2,7 +2,9 @@ import type { Callback, CallbackState } from '../../callbacks/callback.js';
 import { MnistTrainError } from '../../errors.js';
 import type { JsonValue } from '../../json.js';
 import type { OptimizerState } from '../../optimizers/optimizer.js';
+import { inTurns } from '../../pieces.js';
 import type { Engine, Snapshot, TrainingSteps } from '../engine.js';
+import { findNonFinite } from '../numbers.js';
 import {
   type FoundCheckpoint,
   holdsProgress,
@@ -12,7 +14,6 @@ import {
   writeCheckpoint,
 } from './checkpoint-folder.js';
 import type { CheckpointPlan } from './checkpoint-options.js';
-import { areFinite } from './divergence.js';
 import { checkSameSetup } from './setup.js';
 import type { FitState, Training } from './state.js';
 
@@ -107,7 +108,9 @@ export class Checkpointer {
     this.#last = performance.now();
     this.#lastStep = state.steps;
     // Diverged: the next step will show it, and the checkpoint before is of more use.
-    if (!engine.parametersOf(values).every(areFinite)) return;
+    for (const weights of engine.parametersOf(values)) {
+      if ((await inTurns(findNonFinite(weights))) >= 0) return;
+    }
     const states = this.#run.callbacks.map((callback) => callback.getState?.() ?? { values: null });
     const saved: SavedState = {
       formatVersion: FORMAT_VERSION,
@@ -135,7 +138,7 @@ export class Checkpointer {
     if (this.#failure) throw this.#failure.error;
   }
 
-  #restore({ path, state, tensors }: FoundCheckpoint): void {
+  async #restore({ path, state, tensors }: FoundCheckpoint): Promise<void> {
     const { engine, training, callbacks, steps, setup, state: fit } = this.#run;
     const saved = state as unknown as SavedState;
     if (saved?.formatVersion !== FORMAT_VERSION) {
@@ -151,7 +154,8 @@ export class Checkpointer {
         `Expected ${saved.callbacks.length} callbacks, as in the checkpoint ${path}, received ${callbacks.length}.`,
       );
     }
-    const values = new Map([...engine.snapshot(steps).keys()].map((name) => [name, tensors.get(name)?.data]));
+    const names = [...(await engine.snapshot(steps)).keys()];
+    const values = new Map(names.map((name) => [name, tensors.get(name)?.data]));
     for (const [name, data] of values) {
       if (!data)
         throw new MnistTrainError(
@@ -165,7 +169,7 @@ export class Checkpointer {
       const lists = Array.from({ length: weights }, (_, place) => tensors.get(weightName(index, place))!.data);
       callback.setState?.({ values: own, ...(weights > 0 && { weights: lists }) });
     });
-    engine.restore(values as Snapshot);
+    await engine.restore(values as Snapshot);
     training.state = saved.optimizer;
     training.scheduleState = saved.schedule;
     Object.assign(fit, saved.fit);

@@ -29,8 +29,8 @@ export class Divergence {
   }
 
   /** To be called before the first of the steps that come: those are what it can go back over. */
-  mark(portion: Portion, place: StepPlace): void {
-    if (!this.#engine.disposed) this.#recovery.mark(portion, place);
+  async mark(portion: Portion, place: StepPlace): Promise<void> {
+    if (!this.#engine.disposed) await this.#recovery.mark(portion, place);
   }
 
   /**
@@ -89,12 +89,6 @@ export class Divergence {
         `Lower the learning rate (it was ${Number(rate.toPrecision(4))}), clip gradients (globalClipNorm, --clip-norm), or scale the inputs. ${keeps}`,
     );
   }
-}
-
-/** A loop of its own: it looks at every weight after every epoch. */
-export function areFinite(values: Float32Array): boolean {
-  for (let index = 0; index < values.length; index++) if (values[index] * 0 !== 0) return false;
-  return true;
 }
 
 interface Failure {

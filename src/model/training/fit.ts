@@ -3,7 +3,10 @@ import type { CallbackModel } from '../../callbacks/callback.js';
 import { unknownMonitor } from '../../callbacks/monitor.js';
 import type { EpochResult } from '../../epoch-result.js';
 import { MnistTrainError } from '../../errors.js';
+import type { JsonValue } from '../../json.js';
+import { inTurns, type Pieces } from '../../pieces.js';
 import { isMetricSchedule } from '../../schedules/schedule.js';
+import { abortedError, throwIfAborted } from '../abort.js';
 import type { Engine } from '../engine.js';
 import { indices, meansOf } from '../evaluate.js';
 import { evaluateWithMetrics, validationResults } from '../evaluate-metrics.js';
@@ -44,19 +47,55 @@ export async function trainModel(
   data: LabelledSamples | BatchStream,
   options: FitOptions | undefined,
 ): Promise<History> {
-  const { engine, training, stack, seed } = context;
-  const plan = planFit(stack, training.loss, data, options);
-  const { validation, memory } = plan;
-  const source = memory ? new MemorySource(engine, { ...memory, seed }) : streamSource(context, plan);
-  let bound: BoundData | null = null;
+  const { engine } = context;
+  const held: Held = { source: null, validation: null };
+  const goOn = () => {
+    throwIfAborted('Training', options?.signal);
+    if (engine.disposed) throw abortedError('Training', undefined);
+  };
   try {
-    const shared = source instanceof MemorySource && validation === memory?.samples ? source.data : null;
-    if (validation && !shared) bound = engine.bind(validation);
-    return await new Fit(context, plan, source, shared ?? bound).run();
+    const fit = await inTurns(begin(context, data, options, held), goOn).catch((error) => {
+      if (error instanceof MnistTrainError && error.code === 'ERR_ABORTED') return null;
+      throw error;
+    });
+    return fit ? await fit.run() : makeHistory([], 0, 'aborted');
   } finally {
-    bound?.dispose();
-    await source.dispose();
+    held.validation?.dispose();
+    await held.source?.dispose();
   }
+}
+
+/** What has to be freed when a fit has ended, however far it came. */
+interface Held {
+  source: TrainingSource | null;
+  validation: BoundData | null;
+}
+
+/** What a fit trains on and validates with; what a checkpoint says of the run, where there are any. */
+interface Begun {
+  source: TrainingSource;
+  validation: BoundData | null;
+  setup: JsonValue;
+}
+
+/** Checks and copies what is trained on. */
+function* begin(
+  context: FitContext,
+  data: LabelledSamples | BatchStream,
+  options: FitOptions | undefined,
+  held: Held,
+): Pieces<Fit> {
+  const { engine, training, stack, seed } = context;
+  const plan = yield* planFit(stack, training.loss, data, options);
+  const { validation, memory, checkpoint } = plan;
+  const source = memory
+    ? new MemorySource(yield* engine.bind(memory.samples), { ...memory, seed })
+    : streamSource(context, plan);
+  held.source = source;
+  const shared = source instanceof MemorySource && validation === memory?.samples ? source.data : null;
+  if (validation && !shared) held.validation = yield* engine.bind(validation);
+  const setup = checkpoint && (yield* describeSetup(context.config(), training, plan));
+  return new Fit(context, plan, { source, validation: shared ?? held.validation, setup });
 }
 
 function streamSource({ engine, stack, training, epochs }: FitContext, plan: FitPlan): StreamSource {
@@ -79,7 +118,7 @@ class Fit {
   #hinted = false;
   #leftInValidation = false;
 
-  constructor(context: FitContext, plan: FitPlan, source: TrainingSource, validation: BoundData | null) {
+  constructor(context: FitContext, plan: FitPlan, { source, validation, setup }: Begun) {
     this.#context = context;
     this.#plan = plan;
     this.#source = source;
@@ -95,7 +134,7 @@ class Fit {
     });
     this.#callbacks = new CallbackList(plan.callbacks, seen, context.moments);
     this.#divergence = new Divergence(context.engine, context.stack, context.training, this.#state);
-    this.#checkpointer = plan.checkpoint && new Checkpointer(plan.checkpoint, this.#resumable());
+    this.#checkpointer = plan.checkpoint && new Checkpointer(plan.checkpoint, this.#resumable(setup));
   }
 
   async run(): Promise<History> {
@@ -219,7 +258,7 @@ class Fit {
     return engine.inTurn(async () => {
       const start = performance.now();
       try {
-        if (mark) this.#divergence.mark(rest, place);
+        if (mark) await this.#divergence.mark(rest, place);
         const running = engine.run('train', { ...piece, scalars: scalars.rows, options: watched });
         if (state.results.length + 1 < this.#plan.epochs) this.#source.prepare(place.epoch + 1);
         const run = await running;
@@ -329,12 +368,11 @@ class Fit {
     throw unknownMonitor(learningRate.monitor, 'the monitor of the learning rate schedule', this.#monitors);
   }
 
-  #resumable(): Resumable {
-    const { engine, training, config } = this.#context;
+  #resumable(setup: JsonValue): Resumable {
+    const { engine, training } = this.#context;
     const { callbacks, memory, stream } = this.#plan;
     const batchSize = memory?.batchSize ?? stream?.batchSize ?? 1;
     const data = this.#source instanceof MemorySource ? this.#source.data : undefined;
-    const setup = describeSetup(config(), training, this.#plan);
     return { engine, training, state: this.#state, callbacks, steps: { batchSize, data }, setup };
   }
 }

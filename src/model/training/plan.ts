@@ -4,6 +4,7 @@ import type { EpochResult } from '../../epoch-result.js';
 import { checkInteger, checkNumber, expected } from '../../errors.js';
 import type { Loss } from '../../losses/loss.js';
 import { checkBoolean, checkCallback, checkOptions, checkSignal, type OptionNames } from '../../options.js';
+import type { Pieces } from '../../pieces.js';
 import { checkAlike, type LabelledSamples, readSamples } from '../samples.js';
 import type { Stack } from '../stack.js';
 import { checkCallbacks } from './callbacks.js';
@@ -101,12 +102,12 @@ export interface FitPlan {
 const warn = (text: string): void => process.emitWarning(text, 'MnistTrainWarning');
 
 /** Checks all that can be checked before the first step. */
-export function planFit(
+export function* planFit(
   stack: Stack,
   loss: Loss,
   data: LabelledSamples | BatchStream,
   options: FitOptions | undefined,
-): FitPlan {
+): Pieces<FitPlan> {
   const checked = checkOptions(options, 'fit', FIT_OPTIONS);
   const shared = {
     epochs: checkInteger(checked.epochs ?? 1, 'epochs', 1, 1e6),
@@ -119,16 +120,16 @@ export function planFit(
   };
   const { batchSize, validationData } = checked;
   if (batchSize !== undefined) checkInteger(batchSize, 'batchSize', 1);
-  const kept = validationData === undefined ? null : readSamples(validationData, stack, loss, 'validationData');
+  const kept = validationData === undefined ? null : yield* readSamples(validationData, stack, loss, 'validationData');
   return isBatchStream(data)
     ? { ...shared, ...planStream(data, checked), validation: kept, validationStart: 0 }
-    : { ...shared, ...planMemory(readSamples(data, stack, loss, 'data'), kept, checked) };
+    : { ...shared, ...(yield* planMemory(yield* readSamples(data, stack, loss, 'data'), kept, checked)) };
 }
 
 type MemoryPlan = Pick<FitPlan, 'memory' | 'stream' | 'stepsPerEpoch' | 'validation' | 'validationStart'>;
 
-function planMemory(samples: Samples, kept: Samples | null, options: FitOptions): MemoryPlan {
-  if (kept) checkAlike(samples, kept);
+function* planMemory(samples: Samples, kept: Samples | null, options: FitOptions): Pieces<MemoryPlan> {
+  if (kept) yield* checkAlike(samples, kept);
   const { validationSplit, stepsPerEpoch, prefetch } = options;
   for (const [name, value] of Object.entries({ stepsPerEpoch, prefetch })) {
     if (value !== undefined) throw expected('no value', `${name} without a stream`, value);

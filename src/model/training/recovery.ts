@@ -37,8 +37,8 @@ export class Recovery {
   }
 
   /** To be called before the first step of a portion, and when the mark is outdated. */
-  mark(portion: Portion, place: StepPlace): void {
-    const values = this.#engine.snapshot(portion);
+  async mark(portion: Portion, place: StepPlace): Promise<void> {
+    const values = await this.#engine.snapshot(portion);
     this.#before = this.#current;
     this.#current = {
       values,
@@ -59,18 +59,18 @@ export class Recovery {
     const engine = this.#engine;
     const base = badStep === this.#current?.place.fitStep ? (this.#before ?? this.#current) : this.#current;
     if (!base || engine.disposed) return { steps: badStep, ruined: [] };
-    engine.restore(base.values);
+    await engine.restore(base.values);
     this.#training.state = base.state;
     this.#training.scheduleState = base.scheduleState;
     const { portion, place, writes } = base;
     const steps = badStep - place.fitStep;
     if (steps === 0 || writes !== engine.writes || !portion.isThere()) return { steps: place.fitStep, ruined: [] };
     await this.#repeat(base, 0, steps - 1);
-    const good = engine.snapshot(portion);
+    const good = await engine.snapshot(portion);
     const { state } = this.#training;
     await this.#repeat(base, steps - 1, 1);
-    const ruined = nonFiniteIn(engine.snapshot(portion));
-    engine.restore(good);
+    const ruined = nonFiniteIn(await engine.snapshot(portion));
+    await engine.restore(good);
     this.#training.state = state;
     return { steps: badStep - 1, ruined };
   }

@@ -1,7 +1,8 @@
-import { createHash } from 'node:crypto';
 import type { Samples } from '../../backends/backend.js';
+import { digestOf } from '../../digest.js';
 import { MnistTrainError } from '../../errors.js';
 import type { JsonValue } from '../../json.js';
+import type { Pieces } from '../../pieces.js';
 import { initialScheduleState, isMetricSchedule, type Schedule, scheduleAt } from '../../schedules/schedule.js';
 import type { ModelConfig } from '../serialization.js';
 import type { FitPlan } from './plan.js';
@@ -11,11 +12,11 @@ import type { Training } from './state.js';
  * What a run is: model, training and data. A checkpoint holds it, and a run that resumes must be the same one, or its
  * weights would be those of neither.
  */
-export function describeSetup(
+export function* describeSetup(
   config: ModelConfig,
   { optimizer, loss, augmentation }: Training,
   plan: FitPlan,
-): JsonValue {
+): Pieces<JsonValue> {
   const { memory, stream, epochs, stepsPerEpoch, validation } = plan;
   const steps = memory
     ? epochs * Math.ceil(memory.trainCount / memory.batchSize)
@@ -29,9 +30,11 @@ export function describeSetup(
     batchSize: memory?.batchSize ?? stream?.batchSize ?? null,
     shuffle: memory?.shuffle ?? false,
     stepsPerEpoch,
-    samples: memory ? { count: memory.trainCount, sha256: digest(memory.samples) } : 'a stream',
+    samples: memory ? { count: memory.trainCount, sha256: yield* digest(memory.samples) } : 'a stream',
     validationSamples:
-      validation && validation !== memory?.samples ? { count: validation.count, sha256: digest(validation) } : null,
+      validation && validation !== memory?.samples
+        ? { count: validation.count, sha256: yield* digest(validation) }
+        : null,
     // Follows from the lengths above as well, so that those are named first where they differ.
     schedule: isMetricSchedule(optimizer.learningRate) ? (optimizer.learningRate.config ?? null) : null,
     learningRate: ratesOf(optimizer.learningRate, steps, steps && steps / epochs),
@@ -48,13 +51,12 @@ function ratesOf(schedule: Schedule, steps: number | null, stepsPerEpoch: number
   });
 }
 
-function digest({ inputs, targets }: Samples): string {
-  const hash = createHash('sha256');
-  for (const values of [inputs, targets]) {
-    hash.update(values.constructor.name);
-    hash.update(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
-  }
-  return hash.digest('hex');
+function digest({ inputs, targets }: Samples): Pieces<string> {
+  const parts = [inputs, targets].flatMap((values) => [
+    Buffer.from(values.constructor.name),
+    new Uint8Array(values.buffer, values.byteOffset, values.byteLength),
+  ]);
+  return digestOf('sha256', parts);
 }
 
 const plain = (value: unknown): JsonValue => JSON.parse(JSON.stringify(value));

@@ -1,6 +1,6 @@
-import type { BoundData, Samples } from '../../backends/backend.js';
-import { RandomPurpose, shuffle } from '../../random.js';
-import type { Engine } from '../engine.js';
+import type { BoundData } from '../../backends/backend.js';
+import { inTurns } from '../../pieces.js';
+import { RandomPurpose, shuffling } from '../../random.js';
 import { indices } from '../evaluate.js';
 
 /** Steps that stand ready: samples in the backend's memory, and the order in which the steps take them. */
@@ -43,7 +43,6 @@ export interface TrainingSource {
 }
 
 interface MemorySetup {
-  samples: Samples;
   /** The first so many of them are trained on. */
   trainCount: number;
   batchSize: number;
@@ -57,18 +56,18 @@ export class MemorySource implements TrainingSource {
   readonly stepsPerEpoch: number;
   readonly data: BoundData;
   readonly #setup: MemorySetup;
-  #prepared: { epoch: number; order: Uint32Array } | null = null;
+  #prepared: { epoch: number; order: Promise<Uint32Array> } | null = null;
 
-  constructor(engine: Engine, setup: MemorySetup) {
+  constructor(data: BoundData, setup: MemorySetup) {
     this.#setup = setup;
     this.count = setup.trainCount;
     this.stepsPerEpoch = Math.ceil(setup.trainCount / setup.batchSize);
-    this.data = engine.bind(setup.samples);
+    this.data = data;
   }
 
   async *portions(epoch: number, from: number): AsyncGenerator<Portion, boolean> {
     const start = performance.now();
-    const order = this.#prepared?.epoch === epoch ? this.#prepared.order : this.#order(epoch);
+    const order = await (this.#prepared?.epoch === epoch ? this.#prepared.order : this.#order(epoch));
     const preparationSeconds = (performance.now() - start) / 1000;
     const { batchSize } = this.#setup;
     const whole = { data: this.data, order, batchSize, firstIndex: 0, preparationSeconds, isThere: () => true };
@@ -85,9 +84,9 @@ export class MemorySource implements TrainingSource {
     this.data.dispose();
   }
 
-  #order(epoch: number): Uint32Array {
+  async #order(epoch: number): Promise<Uint32Array> {
     const { trainCount, seed } = this.#setup;
     const order = indices(0, trainCount);
-    return this.#setup.shuffle ? shuffle(order, seed, RandomPurpose.shuffle, epoch - 1) : order;
+    return this.#setup.shuffle ? inTurns(shuffling(order, seed, RandomPurpose.shuffle, epoch - 1)) : order;
   }
 }

@@ -2,6 +2,7 @@ import type { Samples } from '../../backends/backend.js';
 import { joinRows } from '../../data/rows.js';
 import { expected, MnistTrainError } from '../../errors.js';
 import type { Loss } from '../../losses/loss.js';
+import { inTurns } from '../../pieces.js';
 import { linkedController } from '../abort.js';
 import type { Engine } from '../engine.js';
 import { indices } from '../evaluate.js';
@@ -105,8 +106,8 @@ export class StreamSource implements TrainingSource {
     else await ended;
   }
 
-  *#portion(samples: Samples, batchSize: number, firstIndex: number): Generator<Portion, void> {
-    const data = this.#engine.bind(samples);
+  async *#portion(samples: Samples, batchSize: number, firstIndex: number): AsyncGenerator<Portion, void> {
+    const data = await inTurns(this.#engine.bind(samples));
     let there = true;
     try {
       const order = indices(0, samples.count);
@@ -165,7 +166,7 @@ export class StreamSource implements TrainingSource {
         ended = done === true;
         if (ended) break;
         const name = `batch ${place} of the stream from epoch ${epoch} on`;
-        const { inputs, targets, count } = readSamples(value, stack, loss, name);
+        const { inputs, targets, count } = await inTurns(readSamples(value, stack, loss, name));
         yield { inputs: inputs.slice(), targets: targets.slice(), count };
       }
     } finally {
