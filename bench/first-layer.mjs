@@ -13,6 +13,7 @@ import { nativeInstructionSets } from '../dist/backends/native/machine.js';
 import { median } from '../dist/cli/bench/measure.js';
 import { duration } from '../dist/cli/ui/format.js';
 import { loadDataset } from '../dist/data/load.js';
+import { atOnce } from '../dist/pieces.js';
 import { ProgramBuilder } from '../dist/program/builder.js';
 import { fuseProgram } from '../dist/program/fuse.js';
 
@@ -60,11 +61,11 @@ function open(inputs, isa, threads, lists) {
   const backend = createNativeBackend({ isa });
   const program = firstLayer(lists);
   const session = backend.open(program, { threads });
-  session.write('weights', ramp(INPUTS * units));
-  session.write('bias', ramp(units));
-  session.write('train/dOutput', ramp(program.sections.train.capacity * units));
+  atOnce(session.write('weights', ramp(INPUTS * units)));
+  atOnce(session.write('bias', ramp(units)));
+  atOnce(session.write('train/dOutput', ramp(program.sections.train.capacity * units)));
   const count = inputs.length / INPUTS;
-  const data = backend.bind({ inputs, targets: new Int32Array(count), count });
+  const data = atOnce(backend.bind({ inputs, targets: new Int32Array(count), count }));
   // Shuffled, as training has it; any order will do.
   const order = Uint32Array.from({ length: count }, (_, index) => (index * 7919) % count);
   const steps = Math.ceil(count / batch);

@@ -11,6 +11,7 @@ import { selectBackend } from '../dist/backends/select.js';
 import { syntheticImages } from '../dist/cli/bench/data.js';
 import { ramp } from '../dist/cli/bench/matmul.js';
 import { duration } from '../dist/cli/ui/format.js';
+import { atOnce } from '../dist/pieces.js';
 import { ProgramBuilder } from '../dist/program/builder.js';
 import { imageCases } from './image-cases.mjs';
 
@@ -61,8 +62,8 @@ function open(backend, declare, steps) {
   const { op, values = {}, scalars = [], data = null } = declare(builder);
   builder.add(op);
   const session = backend.open(builder.build(), { threads: 1 });
-  for (const [buffer, content] of Object.entries(values)) session.write(buffer, content);
-  const bound = data && backend.bind(data);
+  for (const [buffer, content] of Object.entries(values)) atOnce(session.write(buffer, content));
+  const bound = data && atOnce(backend.bind(data));
   const order = Uint32Array.from({ length: steps * ROWS }, (_, index) => (data ? index % data.count : 0));
   const rows = Float32Array.from({ length: scalars.length * steps }, (_, index) => scalars[index % scalars.length]);
   const plan = { batchSize: ROWS, scalars: rows };

@@ -54,6 +54,8 @@ export class JsSession implements Session {
   #sections: Partial<Record<SectionName, PreparedSection>> = {};
   #inference: PreparedInference | null = null;
   #running = false;
+  /** When inference gives way to the event loop next, over calls that follow one another. */
+  #inferUntil = 0;
   /** How long the last step took: long ones are ready to be undone. */
   #stepMilliseconds = Number.POSITIVE_INFINITY;
 
@@ -223,11 +225,10 @@ export class JsSession implements Session {
     const { input, output } = this.#inference!;
     const copied = inputs.slice();
     const outputs = new Float32Array(samples * output.columns);
-    let deadline = performance.now() + CHUNK_MILLISECONDS;
     for (let start = 0; start < samples; start += input.rows) {
-      if (performance.now() >= deadline) {
+      if (performance.now() >= this.#inferUntil) {
         await nextTurn();
-        deadline = performance.now() + CHUNK_MILLISECONDS;
+        this.#inferUntil = performance.now() + CHUNK_MILLISECONDS;
       }
       this.#open();
       this.#inferChunk(copied, outputs, start, Math.min(input.rows, samples - start));

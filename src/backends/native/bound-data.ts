@@ -46,7 +46,13 @@ export class NativeBoundData implements BoundData, BoundShape {
       }
       const some = rows(inputs, begin * columns, end * columns);
       const wanted = rows(targets, begin * targetColumns, end * targetColumns);
-      native.append(some, wanted instanceof Uint8Array ? Int32Array.from(wanted) : wanted);
+      try {
+        native.append(some, wanted instanceof Uint8Array ? Int32Array.from(wanted) : wanted);
+      } catch (error) {
+        // There are more values that are not zero than were counted.
+        if (!(error instanceof RangeError)) throw error;
+        throw expected('samples that stay as they are while they are read', 'inputs', inputs, '', 'ERR_DATA');
+      }
       yield;
     }
     return new NativeBoundData(samples, native);

@@ -1,5 +1,6 @@
 import type { Backend } from '../../backends/backend.js';
 import { windowsOf } from '../../layers/windows.js';
+import { atOnce } from '../../pieces.js';
 import { ProgramBuilder } from '../../program/builder.js';
 import { partsOf } from '../../program/ops.js';
 import type { Program } from '../../program/program.js';
@@ -69,12 +70,10 @@ function open(
   const session = backend.open(program, { threads });
   for (const { name, role, shape } of program.buffers) {
     const size = shape.reduce((product, dimension) => product * dimension);
-    if (role === 'input' && convolution.digits) {
-      session.write(
-        name,
-        Float32Array.from(inputs.subarray(0, size), (pixel) => pixel / 255),
-      );
-    } else if (role === 'input' || role === 'parameter') session.write(name, ramp(size));
+    if (role !== 'input' && role !== 'parameter') continue;
+    const isDigits = role === 'input' && convolution.digits;
+    const values = isDigits ? Float32Array.from(inputs.subarray(0, size), (pixel) => pixel / 255) : ramp(size);
+    atOnce(session.write(name, values));
   }
   const plan = { batchSize: BATCH_SIZE, scalars: new Float32Array(0) };
   return {

@@ -1,4 +1,5 @@
 import type { Backend } from '../../backends/backend.js';
+import { atOnce } from '../../pieces.js';
 import { ProgramBuilder } from '../../program/builder.js';
 import { type Benchmark, seconds, type Work } from './benchmark.js';
 
@@ -47,8 +48,8 @@ function open({ m, n, k, transposeA = false, transposeB = false }: Shape, backen
   const output = builder.fixed('output', [m, n]);
   builder.add({ op: 'matmul', a, b, output, transposeA, transposeB });
   const session = backend.open(builder.build(), { threads });
-  session.write(a, ramp(m * k));
-  session.write(b, ramp(k * n));
+  atOnce(session.write(a, ramp(m * k)));
+  atOnce(session.write(b, ramp(k * n)));
   const plan = { batchSize: 1, scalars: new Float32Array(0) };
   return {
     // A step is a product, and a run has many: crossing into the backend once costs nothing per product.
