@@ -4,7 +4,7 @@ import { checkInteger, checkOneOf, MnistTrainError } from '../errors.js';
 import { atOnce, inTurns, PIECE_BYTES, type Pieces, spans } from '../pieces.js';
 import type { BufferName } from '../program/ops.js';
 import { type BufferSpec, type ElementType, type Program, sizeOf } from '../program/program.js';
-import { linkedController } from './abort.js';
+import { linkedController, throwIfAborted } from './abort.js';
 import type { Capacities } from './lower.js';
 
 const BACKEND_CHOICES = ['auto', 'native', 'js'] as const;
@@ -52,6 +52,17 @@ export interface TrainingSteps {
 const targetsOf = ({ hasClasses }: BoundData): ElementType => (hasClasses ? 'int32' : 'float32');
 
 const persists = ({ role }: BufferSpec): boolean => role === 'parameter' || role === 'slot';
+
+/** What a run gives that ended before its first step. */
+export const nothingDone = (): RunResult => ({
+  steps: 0,
+  samples: 0,
+  lossSum: 0,
+  correct: 0,
+  metrics: new Float64Array(0),
+  aborted: true,
+  diverged: false,
+});
 
 /** What outlives steps. */
 const namesOf = ({ program }: OpenSession): BufferName[] => program.buffers.filter(persists).map(({ name }) => name);
@@ -252,11 +263,14 @@ export class Engine {
     return this.#writes;
   }
 
-  /** Copies of all that such steps change: parameters and slots. Call it in a turn. */
-  async snapshot({ batchSize, data }: TrainingSteps): Promise<Snapshot> {
+  /**
+   * Copies of all that such steps change: parameters and slots. Call it in a turn. As everywhere here, `goOn` is called now
+   * and then, and what it throws ends the work.
+   */
+  async snapshot({ batchSize, data }: TrainingSteps, goOn?: () => void): Promise<Snapshot> {
     const targets = data && { train: targetsOf(data) };
-    const open = await this.#ensured({ ...INFERENCE, train: batchSize, targets });
-    return this.#copied(() => readAll(open.session, namesOf(open)), open);
+    const open = await this.#ensured({ ...INFERENCE, train: batchSize, targets }, goOn);
+    return this.#copied(() => readAll(open.session, namesOf(open)), open, goOn);
   }
 
   /** Copies of the parameters, or of their averages, in their order. Call it in a turn. */
@@ -278,7 +292,7 @@ export class Engine {
   async #copied(read: () => Pieces<Snapshot>, open: OpenSession | null, goOn?: () => void): Promise<Snapshot> {
     for (;;) {
       const changes = this.#changes;
-      const copying = () => inTurns(read(), () => this.#checkAliveAnd(goOn));
+      const copying = () => inTurns(read(), this.#aliveAnd(goOn));
       const copy = await (open ? this.#using(open, copying) : copying());
       if (changes === this.#changes) return copy;
     }
@@ -323,12 +337,9 @@ export class Engine {
     section: 'train' | 'evaluate',
     { data, order, batchSize, scalars, options, firstIndex }: Run,
   ): Promise<RunResult> {
-    if (this.disposed) {
-      const nothing = { steps: 0, samples: 0, lossSum: 0, correct: 0, metrics: new Float64Array(0) };
-      return { ...nothing, aborted: true, diverged: false };
-    }
     const targets = { [section]: targetsOf(data) };
-    const open = await this.#ensured({ ...INFERENCE, [section]: batchSize, targets });
+    const open = await this.#ensuredUnless(options.signal, { ...INFERENCE, [section]: batchSize, targets });
+    if (!open) return nothingDone();
     const names = open.program.scalars;
     const steps = Math.ceil(order.length / batchSize);
     const plan = { batchSize, scalars: scalars?.(names) ?? new Float32Array(steps * names.length), firstIndex };
@@ -399,9 +410,11 @@ export class Engine {
     if (this.disposed) throw new MnistTrainError('ERR_STATE', 'The model was disposed of. Make or load a new one.');
   }
 
-  #checkAliveAnd(goOn: (() => void) | undefined): void {
-    this.#checkAlive();
-    goOn?.();
+  #aliveAnd(goOn: (() => void) | undefined): () => void {
+    return () => {
+      this.#checkAlive();
+      goOn?.();
+    };
   }
 
   #checkIdle(verb: 'read' | 'written'): void {
@@ -431,24 +444,34 @@ export class Engine {
    * The same in turns with everything else on this thread, since there may be much to copy. Use the session in the turn of
    * the event loop in which the promise resolves: another may take its place in the next.
    */
-  async #ensured(needed: Capacities): Promise<OpenSession> {
+  async #ensured(needed: Capacities, goOn?: () => void): Promise<OpenSession> {
     for (;;) {
       this.#checkAlive();
       if (this.#open && offers(this.#open.capacities, needed)) return this.#open;
       // One at a time: each takes over what the one before it offers.
-      const opening = this.#opening.then(() => this.#openInTurns(needed));
+      const opening = this.#opening.then(() => this.#openInTurns(needed, goOn));
       this.#opening = opening.catch(() => {});
       await opening;
     }
   }
 
-  async #openInTurns(needed: Capacities): Promise<void> {
+  /** The same, or null when the signal or a disposal comes first. */
+  async #ensuredUnless(signal: AbortSignal | undefined, needed: Capacities): Promise<OpenSession | null> {
+    try {
+      return this.disposed ? null : await this.#ensured(needed, () => throwIfAborted('The run', signal));
+    } catch (error) {
+      if (signal?.aborted || this.disposed) return null;
+      throw error;
+    }
+  }
+
+  async #openInTurns(needed: Capacities, goOn: (() => void) | undefined): Promise<void> {
     while (!this.disposed && !(this.#open && offers(this.#open.capacities, needed))) {
       const changes = this.#changes;
       const before = this.#open;
       const { open, fill } = this.#prepare(needed);
       try {
-        const filling = () => inTurns(fill, () => this.#checkAlive());
+        const filling = () => inTurns(fill, this.#aliveAnd(goOn));
         await (before ? this.#using(before, filling) : filling());
       } catch (error) {
         open.session.dispose();

@@ -28,9 +28,12 @@ export class Divergence {
     return this.#recovery.outdated;
   }
 
-  /** To be called before the first of the steps that come: those are what it can go back over. */
-  async mark(portion: Portion, place: StepPlace): Promise<void> {
-    if (!this.#engine.disposed) await this.#recovery.mark(portion, place);
+  /**
+   * To be called before the first of the steps that come: those are what it can go back over. `goOn` is called now and then;
+   * what it throws ends it.
+   */
+  async mark(portion: Portion, place: StepPlace, goOn: () => void): Promise<void> {
+    if (!this.#engine.disposed) await this.#recovery.mark(portion, place, goOn);
   }
 
   /**

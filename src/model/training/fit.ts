@@ -7,7 +7,7 @@ import type { JsonValue } from '../../json.js';
 import { inTurns, type Pieces } from '../../pieces.js';
 import { isMetricSchedule } from '../../schedules/schedule.js';
 import { abortedError, throwIfAborted } from '../abort.js';
-import type { Engine } from '../engine.js';
+import { type Engine, nothingDone } from '../engine.js';
 import { indices, meansOf } from '../evaluate.js';
 import { evaluateWithMetrics, validationResults } from '../evaluate-metrics.js';
 import type { LabelledSamples } from '../samples.js';
@@ -258,7 +258,7 @@ class Fit {
     return engine.inTurn(async () => {
       const start = performance.now();
       try {
-        if (mark) await this.#divergence.mark(rest, place);
+        if (mark && !(await this.#mark(rest, place))) return { run: nothingDone(), interrupted: false };
         const running = engine.run('train', { ...piece, scalars: scalars.rows, options: watched });
         if (state.results.length + 1 < this.#plan.epochs) this.#source.prepare(place.epoch + 1);
         const run = await running;
@@ -272,6 +272,18 @@ class Fit {
         watched.end();
       }
     });
+  }
+
+  /** False when the signal came first. */
+  async #mark(portion: Portion, place: StepPlace): Promise<boolean> {
+    const { signal } = this.#plan;
+    try {
+      await this.#divergence.mark(portion, place, () => throwIfAborted('Training', signal));
+      return true;
+    } catch (error) {
+      if (signal?.aborted) return false;
+      throw error;
+    }
   }
 
   #place(): StepPlace {

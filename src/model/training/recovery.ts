@@ -37,8 +37,8 @@ export class Recovery {
   }
 
   /** To be called before the first step of a portion, and when the mark is outdated. */
-  async mark(portion: Portion, place: StepPlace): Promise<void> {
-    const values = await this.#engine.snapshot(portion);
+  async mark(portion: Portion, place: StepPlace, goOn: () => void): Promise<void> {
+    const values = await this.#engine.snapshot(portion, goOn);
     this.#before = this.#current;
     this.#current = {
       values,
