@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { BoundData } from '../../backends/backend.js';
 import { inTurns } from '../../pieces.js';
 import { RandomPurpose, shuffling } from '../../random.js';
@@ -77,7 +78,9 @@ export class MemorySource implements TrainingSource {
   }
 
   prepare(epoch: number): void {
-    if (this.#prepared?.epoch !== epoch) this.#prepared = { epoch, order: this.#order(epoch) };
+    if (this.#prepared?.epoch === epoch) return;
+    // Not in the turn that begins a run, which has enough to do.
+    this.#prepared = { epoch, order: nextTurn().then(() => this.#order(epoch)) };
   }
 
   async dispose(): Promise<void> {
