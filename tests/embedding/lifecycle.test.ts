@@ -1,46 +1,9 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-
-/** Runs a fixture in a process of its own. The fixtures use the built package. */
-async function run(fixture: string, args: string[] = [], flags: string[] = [], env = {}) {
-  const file = join(import.meta.dirname, 'fixtures', fixture);
-  const child = spawn(process.execPath, [...flags, file, ...args], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, ...env },
-  });
-  let stdout = '';
-  let stderr = '';
-  child.stdout.on('data', (chunk) => {
-    stdout += chunk;
-  });
-  child.stderr.on('data', (chunk) => {
-    stderr += chunk;
-  });
-  const [code, signal] = await once(child, 'close');
-  return { code, signal, stdout, stderr };
-}
-
-describe('a process that ends while it trains', () => {
-  it('exits with its own status after process.exit()', async () => {
-    expect(await run('exit.mjs', ['exit'])).toMatchObject({ code: 7, signal: null, stderr: '' });
-  });
-
-  it('reports an uncaught error as usual', async () => {
-    const { code, signal, stderr } = await run('exit.mjs', ['throw']);
-    expect({ code, signal }).toEqual({ code: 1, signal: null });
-    expect(stderr).toContain('on purpose');
-  });
-
-  it('dies of the signal that it was sent, and of no other', async () => {
-    expect(await run('exit.mjs', ['signal'])).toMatchObject({ code: null, signal: 'SIGTERM' });
-  });
-});
+import { runFixture } from '../helpers/fixtures.js';
 
 describe('worker threads', () => {
   it('train side by side, may be terminated in mid-run, and leave the main thread working', async () => {
-    const { code, signal, stdout, stderr } = await run('workers.mjs');
+    const { code, signal, stdout, stderr } = await runFixture('workers.mjs');
     expect({ code, signal, stderr }).toEqual({ code: 0, signal: null, stderr: '' });
     expect(JSON.parse(stdout)).toEqual({ stopped: 'aborted', length: 30 });
   });
@@ -48,7 +11,7 @@ describe('worker threads', () => {
 
 describe('the thread budget', () => {
   it('is shared by the workers of a process, in which no more threads are at work than it has', async () => {
-    const { code, stdout, stderr } = await run('budget.mjs', ['4', '2']);
+    const { code, stdout, stderr } = await runFixture('budget.mjs', ['4', '2']);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     const { results, most } = JSON.parse(stdout);
     expect(most).toBe(2);
@@ -57,16 +20,16 @@ describe('the thread budget', () => {
   });
 
   it('outlives the workers that set it, also where nobody else has the addon', async () => {
-    const { code, stdout, stderr } = await run('budget-kept.mjs');
+    const { code, stdout, stderr } = await runFixture('budget-kept.mjs');
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(JSON.parse(stdout)).toEqual({ budgets: [7, 7] });
   });
 
   it('is what MNIST_TRAIN_THREADS says, and an error where that says nothing', async () => {
-    const { stdout } = await run('budget.mjs', ['1'], [], { MNIST_TRAIN_THREADS: '3' });
+    const { stdout } = await runFixture('budget.mjs', ['1'], [], { MNIST_TRAIN_THREADS: '3' });
     const { initial, results } = JSON.parse(stdout);
     expect({ initial, inWorker: results[0].budget }).toEqual({ initial: 3, inWorker: 3 });
-    const { code, stderr } = await run('budget.mjs', ['1'], [], { MNIST_TRAIN_THREADS: 'two' });
+    const { code, stderr } = await runFixture('budget.mjs', ['1'], [], { MNIST_TRAIN_THREADS: 'two' });
     expect(code).toBe(1);
     expect(stderr).toContain('Expected a whole number from 1 to 256 for MNIST_TRAIN_THREADS, received "two"');
   });
@@ -74,7 +37,7 @@ describe('the thread budget', () => {
 
 describe.runIf(process.platform === 'linux')('a system without another thread', () => {
   it('makes a call fail, until there is one', async () => {
-    const { code, stdout, stderr } = await run('no-threads.mjs');
+    const { code, stdout, stderr } = await runFixture('no-threads.mjs');
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     const { outcome, limited, unlimited } = JSON.parse(stdout);
     expect(outcome).toMatch(/^No thread could be started/);
@@ -82,7 +45,7 @@ describe.runIf(process.platform === 'linux')('a system without another thread', 
   });
 
   it('leaves a model with the threads that it has', async () => {
-    const { code, stdout, stderr } = await run('no-threads.mjs', ['team']);
+    const { code, stdout, stderr } = await runFixture('no-threads.mjs', ['team']);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(JSON.parse(stdout)).toEqual({ outcome: 'trained', limited: 0, unlimited: 2 });
   });
@@ -91,7 +54,7 @@ describe.runIf(process.platform === 'linux')('a system without another thread', 
 describe('many worker threads', () => {
   it('may be terminated at any moment: nothing crashes, and no thread is left over', async () => {
     const seed = '3';
-    const { code, signal, stdout, stderr } = await run('terminations.mjs', ['100', '16', seed]);
+    const { code, signal, stdout, stderr } = await runFixture('terminations.mjs', ['100', '16', seed]);
     expect({ seed, code, signal, stderr }).toEqual({ seed, code: 0, signal: null, stderr: '' });
     const { terminations, before, after } = JSON.parse(stdout);
     expect(terminations).toBe(100);
@@ -103,7 +66,7 @@ describe('many worker threads', () => {
 
 describe('sessions', () => {
   it('may be disposed of and collected while the ends of their jobs are still to be reported', async () => {
-    const { code, signal, stdout, stderr } = await run('disposed.mjs', [], ['--expose-gc']);
+    const { code, signal, stdout, stderr } = await runFixture('disposed.mjs', [], ['--expose-gc']);
     expect({ code, signal, stderr }).toEqual({ code: 0, signal: null, stderr: '' });
     const { settled, calls } = JSON.parse(stdout);
     expect(settled).toBe(calls);
@@ -112,7 +75,7 @@ describe('sessions', () => {
 
 describe('the event loop', () => {
   it('serves timers, the thread pool and predictions while a native run is in flight', async () => {
-    const { code, stdout, stderr } = await run('event-loop.mjs');
+    const { code, stdout, stderr } = await runFixture('event-loop.mjs');
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     const { stillRunning, stopped, total, batch } = JSON.parse(stdout);
     expect({ stillRunning, stopped, batch }).toEqual({ stillRunning: true, stopped: 'aborted', batch: 1000 });
@@ -122,7 +85,7 @@ describe('the event loop', () => {
 
 describe('memory', () => {
   it('stays as it is while a stream of 500 MB is trained on', async () => {
-    const { code, stdout, stderr } = await run('stream.mjs', ['500']);
+    const { code, stdout, stderr } = await runFixture('stream.mjs', ['500']);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     const { steps, epochs, peaks } = JSON.parse(stdout);
     expect({ steps, epochs }).toEqual({ steps: 4982, epochs: 1 });
@@ -131,7 +94,7 @@ describe('memory', () => {
   });
 
   it('does not grow when models are created, trained and dropped', async () => {
-    const { code, stdout, stderr } = await run('churn.mjs', [], ['--expose-gc']);
+    const { code, stdout, stderr } = await runFixture('churn.mjs', [], ['--expose-gc']);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     // A cycle holds about 3 MB in the addon: 400 leaked ones would be over 1,000 MB.
     expect(JSON.parse(stdout).growth).toBeLessThan(100);
