@@ -247,7 +247,7 @@ Napi::Value SessionObject::publish(const Napi::CallbackInfo& info) {
 }
 
 // begin(section: 0 | 1, data: Data | null, order: Uint32Array, batchSize: number, scalars: Float32Array,
-// firstIndex: number): number of steps
+// firstIndex: number, undo: boolean): number of steps
 Napi::Value SessionObject::begin(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   if (!usable(env)) return env.Undefined();
@@ -259,8 +259,9 @@ Napi::Value SessionObject::begin(const Napi::CallbackInfo& info) {
   if (!run) return throw_error(env, "There is not enough memory for the run.");
   if (!whole_number(info[0], kTrainSection, kEvaluateSection, &section) || !view_of(info[2], &order) ||
       !whole_number(info[3], 1, 1 << 30, &run->batch_size) || !view_of(info[4], &scalars) ||
-      !whole_number(info[5], 0, 4294967295.0, &first_index)) {
-    return throw_type_error(env, "Expected a section, data, an order, a batch size, scalars and a first index.");
+      !whole_number(info[5], 0, 4294967295.0, &first_index) || !info[6].IsBoolean()) {
+    return throw_type_error(
+        env, "Expected a section, data, an order, a batch size, scalars, a first index and whether to undo.");
   }
   if (!info[1].IsNull()) {
     const DataObject* data = DataObject::from(info[1]);
@@ -269,6 +270,7 @@ Napi::Value SessionObject::begin(const Napi::CallbackInfo& info) {
   }
   run->section = static_cast<SectionId>(section);
   run->first_index = static_cast<uint32_t>(first_index);
+  run->undo = info[6].As<Napi::Boolean>();
   run->order.assign(order.data, order.data + order.length);
   run->scalars.assign(scalars.data, scalars.data + scalars.length);
   run->steps = (order.length + run->batch_size - 1) / run->batch_size;

@@ -27,9 +27,10 @@ struct Run {
   std::vector<float> scalars;  // a row per step
   size_t steps = 0;
   size_t next_step = 0;
-  uint32_t first_index = 0;            // see StepContext
-  std::vector<double> metrics;         // loss and correct answers per step
-  bool diverged = false;               // a training step's loss was not finite: there are no more steps
+  uint32_t first_index = 0;     // see StepContext
+  bool undo = true;             // a step that is ended in the middle is undone; else the weights are of no use then
+  std::vector<double> metrics;  // loss and correct answers per step
+  bool diverged = false;        // a training step's loss was not finite: there are no more steps
   std::atomic<bool> cancelled{false};  // ThreadBudget::look_again() afterwards
   uint64_t place = 0;                  // see ThreadBudget::take()
 
@@ -120,7 +121,7 @@ class Engine {
   void report_step(Run* run, size_t step);
   void run_op(const StepContext& context, const Op& op, size_t index, Slice slice, Advance* advance);
   void estimate_care();
-  bool take_care(SectionId section);
+  bool take_care(SectionId section, bool copies);
   size_t most_pieces(const Op& op) const;
   void copy_state(Slice slice, Advance* advance);
   void restore_state();

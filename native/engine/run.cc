@@ -35,6 +35,7 @@ struct Engine::Advance {
   Clock::time_point begin;        // when all members were there, and
   size_t parks;                   // how often somebody had parked until then: waking the team is not contention
   bool careful;                   // see Engine::Care
+  bool copies;                    // steps begin with a copy of what they change
   std::atomic<bool> kept;         // the copy that the step in flight began with is whole
   std::atomic<bool> torn;         // a member left out a piece of the step in flight: it does not count
   bool stop[2];                   // behind the even and the odd steps
@@ -65,6 +66,7 @@ void Engine::advance(Run* run, double milliseconds) {
   const size_t first = run->next_step;
   const Turn turn(contention_.alone_left == 0 ? team_->members() : 1, run, predictions_expected_, team_.get());
   if (turn.threads() == 0) return;
+  bool torn = false;
   {
     const Published parameters(this);
     Advance advance = {this,
@@ -81,6 +83,7 @@ void Engine::advance(Run* run, double milliseconds) {
                        {},
                        0,
                        false,
+                       run->section == kTrainSection && run->undo,
                        {true},
                        {false},
                        {false, false},
@@ -94,13 +97,14 @@ void Engine::advance(Run* run, double milliseconds) {
       if (ops[i].kind->reports && advance.ends_when_diverged) advance.last_meet = ops.size();
     }
     Care& care = care_[run->section];
-    advance.careful = care.step_seconds > kLongStep && take_care(run->section);
+    advance.careful = care.step_seconds > kLongStep && take_care(run->section, advance.copies);
     if (advance.careful) advance.last_meet = ops.size();
     advance.first = advance.last = first;
     team_->run(advance.threads, &Engine::advance_member, &advance);
     const double seconds = std::chrono::duration<double>(Clock::now() - advance.begin).count();
-    if (advance.torn.load(std::memory_order_relaxed)) {
-      if (run->section == kTrainSection && advance.kept.load(std::memory_order_relaxed)) restore_state();
+    torn = advance.torn.load(std::memory_order_relaxed);
+    if (torn) {
+      if (advance.copies && advance.kept.load(std::memory_order_relaxed)) restore_state();
     } else {
       report_step(run, advance.last);
       run->diverged = advance.diverged[advance.last & 1].load(std::memory_order_relaxed);
@@ -108,8 +112,8 @@ void Engine::advance(Run* run, double milliseconds) {
     }
     watch_contention(advance.threads, team_->barrier.parks() - advance.parks, run->next_step - advance.first, seconds);
   }
-  // A step that does not count leaves nothing new.
-  if (run->section == kTrainSection && run->next_step > first) publish();
+  // A step that does not count leaves nothing new, or, where it is not undone, nothing good.
+  if (run->section == kTrainSection && run->next_step > first && (!torn || run->undo)) publish();
 }
 
 // The most pieces that a member's share of an op can be cut into so that they are shares of a larger team, and together
@@ -145,8 +149,8 @@ void Engine::estimate_care() {
 }
 
 // Makes ready for steps with care. False when there is no memory for a copy: steps can then only be run to their end.
-bool Engine::take_care(SectionId section) {
-  for (size_t i = 0; i < 2 && section == kTrainSection; i++) {
+bool Engine::take_care(SectionId section, bool copies) {
+  for (size_t i = 0; i < 2 && copies; i++) {
     const size_t size = regions_[kState[i]].size();
     if (kept_[i].size() != size && !kept_[i].allocate(size)) return false;
   }
@@ -305,7 +309,7 @@ void Engine::advance_member(size_t thread, void* argument) {
     }
     context.scalars = run.scalars.data() + step * engine.program_.scalars;
     context.metrics = engine.row_metrics_[step % kMetricSlots].data();
-    if (advance.careful && run.section == kTrainSection) {
+    if (advance.careful && advance.copies) {
       if (barrier) barrier->wait();
       engine.copy_state({thread, advance.threads, nullptr}, &advance);
       if (barrier) barrier->wait();

@@ -50,6 +50,11 @@ export interface RunOptions {
    * resolves with the whole steps that were done.
    */
   signal?: AbortSignal;
+  /**
+   * False where nobody asks for the weights when the signal came: a long step that it ended in the middle is then not undone,
+   * and getting ready for that costs nothing. Default true.
+   */
+  undo?: boolean;
   /** Called about twenty times a second, and at the end. Weights read by `infer` are those of the last call. */
   onProgress?: (progress: RunProgress) => void;
 }

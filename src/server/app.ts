@@ -131,13 +131,20 @@ function answerErrors(server: FastifyInstance): void {
   });
   server.setNotFoundHandler((request) => {
     const [path] = request.url.split('?');
-    const allowed = methods.get(path);
+    const allowed = methods.get([...methods.keys()].find((url) => matches(path, url)) ?? '');
     const routes = [...methods.keys()].join(', ');
     if (!allowed) throw new HttpError(404, `Expected one of ${routes} for the path, received ${path.slice(0, 100)}.`);
     const list = [...allowed].join(', ');
     throw new HttpError(405, `Expected ${list} for ${path}, received ${request.method}.`, { allow: list });
   });
   server.setErrorHandler(answerError);
+}
+
+/** Whether a path is one of a route: `/page/:file` has those of one more part. */
+function matches(path: string, url: string): boolean {
+  const [parts, wanted] = [path.split('/'), url.split('/')];
+  if (parts.length !== wanted.length) return false;
+  return wanted.every((part, place) => part === parts[place] || (part.startsWith(':') && parts[place] !== ''));
 }
 
 function answerError(error: FastifyError | HttpError, request: FastifyRequest, reply: FastifyReply): void {

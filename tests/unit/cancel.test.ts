@@ -11,8 +11,10 @@ import {
   sequential,
   sgd,
 } from '../../src/index.js';
+import { atOnce } from '../../src/pieces.js';
 import { RandomPurpose, RandomStream } from '../../src/random.js';
 import { nativeBackends, titleOf } from '../helpers/backends.js';
+import { writeNow } from '../helpers/sessions.js';
 
 /**
  * Steps that take long are ended in the middle, and undone. These have a billion multiply-adds or more: many times the
@@ -125,4 +127,41 @@ it('an evaluation and a prediction of long portions end early too', async () => 
   expect(await model.evaluate(data, { batchSize: 3072 })).toEqual(wanted);
   const { signal } = new AbortController();
   expect(await model.predict(data.inputs, { signal })).toEqual(await model.predict(data.inputs));
+});
+
+it.each([true, false])('predictions never see a step that was ended in the middle (undone: %s)', async (undo) => {
+  const [backend] = nativeBackends();
+  const data = samplesOf(CASES[0]);
+  const { batchSize } = CASES[0];
+  const model = sequential(CASES[0].layers(), { inputShape: [784], seed: 5, backend });
+  model.compile({ optimizer: adam(), loss: 'categoricalCrossentropy' });
+  const program = model.program({ batchSize });
+  const session = backend.open(program, { threads: 1 });
+  model.getWeights().forEach((values, index) => {
+    writeNow(session, program.buffers.filter(({ role }) => role === 'parameter')[index].name, values);
+  });
+  const image = data.inputs.subarray(0, 784);
+  const outputs = () => {
+    const answer = new Float32Array(CLASSES);
+    session.inferSync(image, answer);
+    return answer;
+  };
+  const count = data.targets.length;
+  const bound = atOnce(backend.bind({ ...data, count }));
+  const order = Uint32Array.from({ length: batchSize }, (_, place) => place);
+  const scalars = new Float32Array(program.scalars.length).fill(0.01);
+  let torn = 0;
+  // One step a run: where it is ended early, the weights published last are still those before it.
+  for (let delay = 1; torn < 3 && delay < 40; delay++) {
+    const signal = AbortSignal.timeout(delay);
+    const before = outputs();
+    const { steps } = await session.run('train', bound, order, { batchSize, scalars }, { signal, undo });
+    if (steps === 1) expect(outputs()).not.toEqual(before);
+    else {
+      torn++;
+      expect(outputs()).toEqual(before);
+    }
+  }
+  expect(torn).toBe(3);
+  session.dispose();
 });

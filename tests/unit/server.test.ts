@@ -222,6 +222,11 @@ describe('wrong requests', () => {
     const put = await server.inject({ method: 'PUT', url: '/predict', body: 'x' });
     expect([put.statusCode, put.headers.allow]).toEqual([405, 'POST']);
     expect((await server.inject({ method: 'POST', url: '/healthz' })).statusCode).toBe(405);
+    const file = await server.inject({ method: 'POST', url: '/page/page.js?v=1' });
+    expect([file.statusCode, file.headers.allow]).toEqual([405, 'GET, HEAD']);
+    for (const url of ['/page/', '/page/a/b', '/pages/page.js']) {
+      expect((await server.inject({ method: 'POST', url })).statusCode, url).toBe(404);
+    }
   });
 
   it('more at a time than allowed', async () => {

@@ -34,6 +34,8 @@ interface CheckedRun {
   steps: number;
   /** Whether it is the train section, which changes weights and ends with a loss that is not finite. */
   trains: boolean;
+  /** Whether a training step that the signal ends in the middle is undone. */
+  undo: boolean;
 }
 
 interface PreparedInference {
@@ -133,7 +135,7 @@ export class JsSession implements Session {
     try {
       const { batchSize, firstIndex = 0 } = plan;
       const copies = { data: data?.data ?? NO_DATA, order: copied, scalars: plan.scalars.slice() };
-      const run = { ...copies, firstIndex, batchSize, steps, trains: section === 'train' };
+      const run = { ...copies, firstIndex, batchSize, steps, trains: section === 'train', undo: options.undo ?? true };
       return await this.#runSteps(this.#sections[section]!, run, options);
     } finally {
       this.#running = false;
@@ -144,7 +146,7 @@ export class JsSession implements Session {
 
   async #runSteps(
     { kernels, step }: PreparedSection,
-    { data, order, scalars, firstIndex, batchSize, steps, trains }: CheckedRun,
+    { data, order, scalars, firstIndex, batchSize, steps, trains, undo }: CheckedRun,
     { signal, onProgress }: RunOptions,
   ): Promise<RunResult> {
     const scalarsPerStep = this.#program.scalars.length;
@@ -153,6 +155,7 @@ export class JsSession implements Session {
     Object.assign(step, { data, order, scalars, firstIndex, metrics });
     let reported = performance.now();
     let diverged = false;
+    let torn = false;
     // A run never starts in the caller's turn, so that "in flight" does not depend on how short it is.
     await nextTurn();
     const stopped = () => signal?.aborted === true || this.#memory === null;
@@ -167,7 +170,10 @@ export class JsSession implements Session {
       step.rows = Math.min(batchSize, order.length - progress.samples);
       step.scalarOffset = progress.steps * scalarsPerStep;
       step.metricOffset = progress.steps * METRICS_PER_STEP;
-      if (!(await this.#runStep(kernels, step, trains, () => (performance.now() < deadline ? true : turn())))) break;
+      torn = !(await this.#runStep(kernels, step, trains && undo, () =>
+        performance.now() < deadline ? true : turn(),
+      ));
+      if (torn) break;
       progress.lossSum += metrics[step.metricOffset];
       progress.correct += metrics[step.metricOffset + 1];
       progress.samples += step.rows;
@@ -181,7 +187,7 @@ export class JsSession implements Session {
       }
       await turn();
     }
-    this.#memory?.publish();
+    if (!torn || undo) this.#memory?.publish();
     onProgress?.({ ...progress });
     return {
       ...progress,
@@ -192,18 +198,17 @@ export class JsSession implements Session {
   }
 
   /**
-   * One step; false when it was ended early, with parameters and slots as before it: `changes` says whether its section
-   * changes them. `goOn` is asked between its ops, and promises an answer when it takes a turn of the event loop.
+   * One step; false when it was ended early, with parameters and slots as before it where `undo` says so. `goOn` is asked between its ops, and promises an answer when it takes a turn of the event loop.
    */
   async #runStep(
     kernels: readonly Kernel[],
     step: Step,
-    changes: boolean,
+    undo: boolean,
     goOn: () => boolean | Promise<boolean>,
   ): Promise<boolean> {
     const memory = this.#open();
     const long = this.#stepMilliseconds > CHUNK_MILLISECONDS / 2;
-    if (long && changes) memory.keep();
+    if (long && undo) memory.keep();
     let milliseconds = 0;
     for (let i = 0; i < kernels.length; i++) {
       const start = performance.now();
@@ -212,7 +217,7 @@ export class JsSession implements Session {
       if (!long || i + 1 === kernels.length) continue;
       const answer = goOn();
       if (answer === true || (await answer)) continue;
-      if (changes) memory.restore();
+      if (undo) memory.restore();
       return false;
     }
     this.#stepMilliseconds = milliseconds;

@@ -26,6 +26,7 @@ export interface NativeSession {
     batchSize: number,
     scalars: Float32Array,
     firstIndex: number,
+    undo: boolean,
   ): number;
   /**
    * Runs steps for about so many milliseconds on the session's own threads; resolves with the steps done so far. None are
@@ -37,7 +38,7 @@ export interface NativeSession {
   metrics(): Float64Array;
   /** Ends the run. */
   finish(): void;
-  /** Makes the run stop: after the step in flight, or in the middle of a long one, which is undone. */
+  /** Makes the run stop: after the step in flight, or in the middle of a long one, which is undone where `begin` said so. */
   cancel(): void;
   infer(inputs: Uint8Array | Float32Array): Promise<Float32Array>;
   inferSync(inputs: Uint8Array | Float32Array, outputs: Float32Array): void;

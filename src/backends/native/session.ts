@@ -115,7 +115,15 @@ class OpenNativeSession implements Session {
       const nothing = { steps: 0, samples: 0, lossSum: 0, correct: 0 };
       if (steps === 0) return { ...nothing, metrics: new Float64Array(0), aborted: false, diverged: false };
       const code = SECTION_NAMES.indexOf(section);
-      native.begin(code, data?.native ?? null, order, plan.batchSize, plan.scalars, plan.firstIndex ?? 0);
+      native.begin(
+        code,
+        data?.native ?? null,
+        order,
+        plan.batchSize,
+        plan.scalars,
+        plan.firstIndex ?? 0,
+        options.undo ?? true,
+      );
       const work = { steps, samples: order.length, batchSize: plan.batchSize, endsWhenDiverged: section === 'train' };
       return await this.#advance(native, work, options);
     } finally {

@@ -27,6 +27,8 @@ export function watch({ signal, report, interrupt }: Watched): Watch {
   let interrupted = false;
   return {
     signal: controller.signal,
+    // All else comes between steps.
+    undo: signal !== undefined,
     onProgress: (progress) => {
       if (failure) return;
       if (!Number.isFinite(progress.lossSum)) controller.abort();
