@@ -66,7 +66,7 @@ export {
   crossValidate,
   type FoldResult,
 } from './model/cross-validate.js';
-export type { BackendChoice, EngineOptions } from './model/engine.js';
+export type { BackendChoice, EngineOptions } from './model/engine-options.js';
 export {
   type FindLearningRateOptions,
   type FindLearningRateProgress,

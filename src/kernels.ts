@@ -5,7 +5,7 @@
 import type { Session } from './backends/backend.js';
 import { selectBackend } from './backends/select.js';
 import { checkInteger, checkNumber, checkOneOf, expected, MnistTrainError } from './errors.js';
-import { type BackendChoice, checkEngineOptions, type EngineOptions } from './model/engine.js';
+import { type BackendChoice, checkEngineOptions, type EngineOptions } from './model/engine-options.js';
 import { checkBoolean, checkOptions, type OptionNames } from './options.js';
 import { atOnce } from './pieces.js';
 import { ProgramBuilder } from './program/builder.js';

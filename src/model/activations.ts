@@ -1,5 +1,6 @@
 import type { BufferName } from '../program/ops.js';
-import { Engine, type EngineOptions } from './engine.js';
+import { Engine } from './engine.js';
+import type { EngineOptions } from './engine-options.js';
 import { lowerModel } from './lower.js';
 import { type PredictInputs, readInputs } from './samples.js';
 import type { Stack } from './stack.js';

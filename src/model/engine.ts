@@ -1,34 +1,22 @@
-import type { Backend, BoundData, RunOptions, RunResult, Samples, Session } from '../backends/backend.js';
+import type { Backend, BoundData, RunOptions, RunResult, Samples } from '../backends/backend.js';
 import { selectBackend } from '../backends/select.js';
-import { checkInteger, checkOneOf, MnistTrainError } from '../errors.js';
-import { atOnce, inTurns, PIECE_BYTES, type Pieces, spans } from '../pieces.js';
+import { MnistTrainError } from '../errors.js';
+import { atOnce, inTurns, type Pieces } from '../pieces.js';
 import type { BufferName } from '../program/ops.js';
 import { type BufferSpec, type ElementType, type Program, sizeOf } from '../program/program.js';
 import { linkedController, throwIfAborted } from './abort.js';
+import type { EngineOptions } from './engine-options.js';
 import type { Capacities } from './lower.js';
-
-const BACKEND_CHOICES = ['auto', 'native', 'js'] as const;
-/** auto: native where it loads, else TypeScript. A backend object is taken as it is. */
-export type BackendChoice = (typeof BACKEND_CHOICES)[number] | Backend;
-
-export interface EngineOptions {
-  /** Where the arithmetic runs; default auto. */
-  backend?: BackendChoice;
-  /** Threads of the native backend, from 1 to 256; default: the backend's own choice. They never change results. */
-  threads?: number;
-}
-
-/** Checks the backend and threads of an options object. Throws ERR_ARGUMENT. */
-export function checkEngineOptions({ backend, threads }: EngineOptions): EngineOptions {
-  if (typeof backend === 'object' ? backend === null || typeof backend.open !== 'function' : backend !== undefined) {
-    checkOneOf(backend, 'backend', BACKEND_CHOICES);
-  }
-  if (threads !== undefined) checkInteger(threads, 'threads', 1, 256);
-  return { backend, threads };
-}
-
-/** Parameters and slots by the names of their buffers. */
-export type Snapshot = ReadonlyMap<BufferName, Float32Array>;
+import {
+  copyAll,
+  namesOf,
+  type OpenSession,
+  offers,
+  persists,
+  readAll,
+  type Snapshot,
+  writeAll,
+} from './open-session.js';
 
 export interface Run {
   data: BoundData;
@@ -51,8 +39,6 @@ export interface TrainingSteps {
 
 const targetsOf = ({ hasClasses }: BoundData): ElementType => (hasClasses ? 'int32' : 'float32');
 
-const persists = ({ role }: BufferSpec): boolean => role === 'parameter' || role === 'slot';
-
 /** What a run gives that ended before its first step. */
 export const nothingDone = (): RunResult => ({
   steps: 0,
@@ -64,42 +50,6 @@ export const nothingDone = (): RunResult => ({
   diverged: false,
 });
 
-/** What outlives steps. */
-const namesOf = ({ program }: OpenSession): BufferName[] => program.buffers.filter(persists).map(({ name }) => name);
-
-function* readAll(session: Session, names: readonly BufferName[]): Pieces<Snapshot> {
-  const snapshot = new Map<BufferName, Float32Array>();
-  for (const name of names) snapshot.set(name, yield* session.read(name));
-  return snapshot;
-}
-
-function* writeAll(session: Session, snapshot: Snapshot): Pieces<void> {
-  for (const [name, values] of snapshot) yield* session.write(name, values);
-  yield* session.publish();
-}
-
-function* copyAll(snapshot: Snapshot): Pieces<Snapshot> {
-  const copies = new Map<BufferName, Float32Array>();
-  for (const [name, values] of snapshot) {
-    const copy = new Float32Array(values.length);
-    for (const [begin, end] of spans(values.length, PIECE_BYTES / 4)) {
-      copy.set(values.subarray(begin, end), begin);
-      yield;
-    }
-    copies.set(name, copy);
-  }
-  return copies;
-}
-
-interface OpenSession {
-  session: Session;
-  program: Program;
-  capacities: Capacities;
-  /** Calls in flight. A retired session is disposed of when the last of them ends. */
-  users: number;
-  retired: boolean;
-}
-
 /**
  * Enough for one call to be cut into few steps, and few enough samples for their activations to stay in the cache.
  * Results do not depend on it.
@@ -107,19 +57,11 @@ interface OpenSession {
 export const INFER_CAPACITY = 256;
 const INFERENCE: Capacities = { train: 0, evaluate: 0, infer: INFER_CAPACITY };
 
-/** Whether a session opened for `had` can do what is needed. */
-function offers(had: Capacities, needed: Capacities): boolean {
-  const sections = ['train', 'evaluate'] as const;
-  return sections.every((name) => {
-    const type = needed.targets?.[name];
-    return needed[name] <= had[name] && (type === undefined || type === had.targets?.[name]);
-  });
-}
-
 /**
- * Owns a model's weights, their averages where an optimizer keeps some, and its slots. They live here until the first call that computes opens a session; from
- * then on the session's are the ones that count. When a call needs a section or a batch size that the open session
- * lacks, a new one takes over parameters and slots. Runs take turns; inference may go on beside a run.
+ * Owns a model's weights, their averages where an optimizer keeps some, and its slots. They live here until the first call
+ * that computes opens a session; from then on the session's are the ones that count. When a call needs a section or a batch
+ * size that the open session lacks, a new one takes over parameters and slots. Runs take turns; inference may go on beside
+ * a run.
  */
 export class Engine {
   readonly #lower: (capacities: Capacities) => Program;

@@ -3,8 +3,9 @@ import { MnistTrainError } from '../../errors.js';
 import type { JsonValue } from '../../json.js';
 import type { OptimizerState } from '../../optimizers/optimizer.js';
 import { inTurns } from '../../pieces.js';
-import type { Engine, Snapshot, TrainingSteps } from '../engine.js';
+import type { Engine, TrainingSteps } from '../engine.js';
 import { findNonFinite } from '../numbers.js';
+import type { Snapshot } from '../open-session.js';
 import {
   type FoundCheckpoint,
   holdsProgress,

@@ -1,6 +1,7 @@
 import type { JsonValue } from '../../json.js';
 import type { OptimizerState } from '../../optimizers/optimizer.js';
-import type { Engine, Snapshot } from '../engine.js';
+import type { Engine } from '../engine.js';
+import type { Snapshot } from '../open-session.js';
 import { type StepPlace, stepScalars } from './scalars.js';
 import { type Portion, part } from './source.js';
 import type { Training } from './state.js';
