@@ -167,7 +167,7 @@ describe('bench', () => {
     expect(head.trim().split(/ {2,}/)).toEqual([
       ...['median', 'min', 'max', 'GFLOP/s', 'of limit', 'images/s', 'ratio'],
     ]);
-    expect(first).toMatch(/^native \(\w+\), 1 thread +\d\S* µs +\S+ µs +\S+ [µm]s +\d\S* +\d+ %$/);
+    expect(first).toMatch(/^native \(\w+\), 1 thread +\d\S* [µm]s +\S+ [µm]s +\S+ [µm]s +\d\S* +\d+ %$/);
     expect(rest.filter((line) => line !== '').at(-1)).toMatch(/^TypeScript .* [\d.]+$/);
   });
 
