@@ -119,11 +119,11 @@ class Engine {
   void meet(size_t step, size_t thread, Advance* advance);
   bool all_finite(const Run& run, size_t step, Slice slice) const;
   void report_step(Run* run, size_t step);
-  void run_op(const StepContext& context, const Op& op, size_t index, Slice slice, Advance* advance);
+  void run_op(const StepContext& context, size_t index, size_t step, Slice slice, Advance* advance);
   void estimate_care();
   bool take_care(SectionId section, bool copies);
   size_t most_pieces(const Op& op) const;
-  void copy_state(Slice slice, Advance* advance);
+  void copy_state(size_t step, Slice slice, Advance* advance);
   void restore_state();
   void watch_contention(size_t threads, size_t parks, size_t steps, double seconds);
   bool open_list_rooms();

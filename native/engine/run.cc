@@ -32,14 +32,15 @@ struct Engine::Advance {
   size_t last_meet;  // the op of the section before which its last barrier is; none: the barrier is at the end
   bool ends_when_diverged;
   size_t first, last;
-  Clock::time_point begin;        // when all members were there, and
-  size_t parks;                   // how often somebody had parked until then: waking the team is not contention
-  bool careful;                   // see Engine::Care
-  bool copies;                    // steps begin with a copy of what they change
-  std::atomic<bool> kept;         // the copy that the step in flight began with is whole
-  std::atomic<bool> torn;         // a member left out a piece of the step in flight: it does not count
-  bool stop[2];                   // behind the even and the odd steps
-  std::atomic<bool> diverged[2];  // likewise: in the step, a row's loss was not finite
+  Clock::time_point begin;  // when all members were there, and
+  size_t parks;             // how often somebody had parked until then: waking the team is not contention
+  bool careful;             // see Engine::Care
+  bool copies;              // steps begin with a copy of what they change
+  std::atomic<bool> kept;   // the copy that the step in flight began with is whole
+  // Of the even and the odd steps: a member that is one step behind must not take the other's word for its own.
+  std::atomic<bool> torn[2];      // a member left out a piece of the step: it does not count
+  bool stop[2];                   // behind the step
+  std::atomic<bool> diverged[2];  // in the step, a row's loss was not finite
 };
 
 // The threads of a stretch of a run: from the budget, as far as the system lets the team have them.
@@ -85,7 +86,7 @@ void Engine::advance(Run* run, double milliseconds) {
                        false,
                        run->section == kTrainSection && run->undo,
                        {true},
-                       {false},
+                       {{false}, {false}},
                        {false, false},
                        {{false}, {false}}};
     advance.lists = run->data && holds_lists(run->data->view.sparse);
@@ -102,7 +103,7 @@ void Engine::advance(Run* run, double milliseconds) {
     advance.first = advance.last = first;
     team_->run(advance.threads, &Engine::advance_member, &advance);
     const double seconds = std::chrono::duration<double>(Clock::now() - advance.begin).count();
-    torn = advance.torn.load(std::memory_order_relaxed);
+    torn = advance.torn[0].load(std::memory_order_relaxed) || advance.torn[1].load(std::memory_order_relaxed);
     if (torn) {
       if (advance.copies && advance.kept.load(std::memory_order_relaxed)) restore_state();
     } else {
@@ -164,14 +165,15 @@ bool Engine::take_care(SectionId section, bool copies) {
   return true;
 }
 
-void Engine::run_op(const StepContext& context, const Op& op, size_t index, Slice slice, Advance* advance) {
+void Engine::run_op(const StepContext& context, size_t index, size_t step, Slice slice, Advance* advance) {
+  const Op& op = context.section->ops[index];
   if (!advance->careful) return op.kind->run(context, op, slice);
   Care& care = care_[advance->run->section];
   const size_t pieces = care.pieces[index];
   const Clock::time_point begin = Clock::now();
   for (size_t piece = 0; piece < pieces; piece++) {
     if (advance->run->cancelled.load(std::memory_order_relaxed)) {
-      advance->torn.store(true, std::memory_order_relaxed);
+      advance->torn[step & 1].store(true, std::memory_order_relaxed);
       return;
     }
     op.kind->run(context, op, {slice.part * pieces + piece, slice.parts * pieces, slice.scratch});
@@ -180,14 +182,14 @@ void Engine::run_op(const StepContext& context, const Op& op, size_t index, Slic
 }
 
 // Keeps a member's share of the bytes of what steps change, unless the run is cancelled meanwhile: no op runs then.
-void Engine::copy_state(Slice slice, Advance* advance) {
+void Engine::copy_state(size_t step, Slice slice, Advance* advance) {
   constexpr size_t kAtOnce = size_t{1} << 22;
   for (size_t i = 0; i < 2; i++) {
     const AlignedMemory& region = regions_[kState[i]];
     const Range bytes = share(region.size(), 64, slice);
     for (size_t at = bytes.begin; at < bytes.end; at += kAtOnce) {
       if (advance->run->cancelled.load(std::memory_order_relaxed)) {
-        advance->torn.store(true, std::memory_order_relaxed);
+        advance->torn[step & 1].store(true, std::memory_order_relaxed);
         advance->kept.store(false, std::memory_order_relaxed);
         return;
       }
@@ -264,7 +266,7 @@ void Engine::for_shares(size_t thread, const Advance& advance, const Visit& visi
 // places, since members may be a step apart.
 void Engine::meet(size_t step, size_t thread, Advance* advance) {
   Run& run = *advance->run;
-  if (advance->ends_when_diverged && !advance->torn.load(std::memory_order_relaxed)) {
+  if (advance->ends_when_diverged && !advance->torn[step & 1].load(std::memory_order_relaxed)) {
     for_shares(thread, *advance, [&](Slice slice) {
       if (!all_finite(run, step, slice)) advance->diverged[step & 1].store(true, std::memory_order_relaxed);
     });
@@ -311,7 +313,7 @@ void Engine::advance_member(size_t thread, void* argument) {
     context.metrics = engine.row_metrics_[step % kMetricSlots].data();
     if (advance.careful && advance.copies) {
       if (barrier) barrier->wait();
-      engine.copy_state({thread, advance.threads, nullptr}, &advance);
+      engine.copy_state(step, {thread, advance.threads, nullptr}, &advance);
       if (barrier) barrier->wait();
     }
     for (size_t i = 0; i < section.ops.size(); i++) {
@@ -324,11 +326,11 @@ void Engine::advance_member(size_t thread, void* argument) {
       }
       engine.for_shares(thread, advance, [&](Slice slice) {
         if (run.section == kTrainSection) context.room = engine.list_rooms_[slice.part];
-        engine.run_op(context, op, i, slice, &advance);
+        engine.run_op(context, i, step, slice, &advance);
       });
     }
     if (advance.last_meet == section.ops.size()) engine.meet(step, thread, &advance);
-    if (advance.torn.load(std::memory_order_relaxed)) return;
+    if (advance.torn[step & 1].load(std::memory_order_relaxed)) return;
     if (!advance.stop[step & 1] && !advance.diverged[step & 1].load(std::memory_order_relaxed)) continue;
     if (thread == 0) advance.last = step;
     return;

@@ -26,6 +26,8 @@ interface Case {
   layers: () => Layer[];
   inputShape: number[];
   batchSize: number;
+  /** One value in five is not zero: the samples become lists, and steps begin without a barrier. */
+  sparse?: boolean;
   options?: Partial<CompileOptions>;
 }
 
@@ -38,6 +40,13 @@ const CASES: Case[] = [
     layers: () => [dense({ units: 700, activation: 'relu' }), dense({ units: 512, activation: 'relu' }), head()],
     inputShape: [784],
     batchSize: 1024,
+  },
+  {
+    name: 'dense layers on lists of what is not zero',
+    layers: () => [dense({ units: 1500, activation: 'relu' }), dense({ units: 700, activation: 'relu' }), head()],
+    inputShape: [784],
+    batchSize: 1024,
+    sparse: true,
   },
   {
     name: 'averages of weights, clipping, momentum',
@@ -62,12 +71,14 @@ const CASES: Case[] = [
 
 const STEPS = 3;
 
-function samplesOf({ inputShape, batchSize }: Case) {
+function samplesOf({ inputShape, batchSize, sparse }: Case) {
   const stream = new RandomStream(11, RandomPurpose.augment);
   const count = batchSize * STEPS;
   const size = inputShape.reduce((product, dimension) => product * dimension, 1);
   return {
-    inputs: Float32Array.from({ length: count * size }, () => stream.uniform() + 0.01),
+    inputs: Float32Array.from({ length: count * size }, (_, place) =>
+      sparse && place % 5 > 0 ? 0 : stream.uniform() + 0.01,
+    ),
     targets: Uint8Array.from({ length: count }, () => stream.below(CLASSES)),
   };
 }
