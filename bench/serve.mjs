@@ -1,5 +1,6 @@
 // Requests a second that `mnist-train serve` answers for single raw images, the server on one core and the load on
-// another: node bench/serve.mjs [MODEL] [--seconds 10] [--connections 50] [--rounds 3]
+// another, in turns with what Node.js and fastify answer on the same machine when they predict nothing:
+// node bench/serve.mjs [MODEL] [--seconds 10] [--connections 50] [--rounds 3]
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -23,18 +24,28 @@ const { values, positionals } = parseArgs({
 /** The first core is the server's, the second is for this process. Without taskset they share what there is. */
 const pinned = process.platform === 'linux' && availableParallelism() > 1;
 
+const mnistTrain = fileURLToPath(new URL('../bin/mnist-train.js', import.meta.url));
+const bareServer = fileURLToPath(new URL('bare-server.mjs', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'mnist-train-bench-'));
 try {
   const { test } = await loadDataset('mnist');
   const [file = await untrainedModel()] = positionals;
-  const server = serve(file);
-  try {
-    const url = await server.listening;
-    if (pinned) await once(spawn('taskset', ['-a', '-p', '2', String(process.pid)]), 'close');
-    for (let round = 1; round <= Number(values.rounds); round++) await measure(round, url, test.inputs);
-  } finally {
-    server.child.kill('SIGTERM');
-    await once(server.child, 'close');
+  const servers = {
+    'mnist-train serve': [mnistTrain, 'serve', file, '--port', '0', '--threads', '1', '--json'],
+    'bare fastify': [bareServer, 'fastify'],
+    'bare node:http': [bareServer, 'http'],
+  };
+  if (pinned) await once(spawn('taskset', ['-a', '-p', '2', String(process.pid)]), 'close');
+  for (let round = 1; round <= Number(values.rounds); round++) {
+    for (const [name, words] of Object.entries(servers)) {
+      const server = start(words);
+      try {
+        await measure({ round, server: name }, await server.listening, test.inputs);
+      } finally {
+        server.child.kill('SIGTERM');
+        await once(server.child, 'close');
+      }
+    }
   }
 } finally {
   rmSync(folder, { recursive: true, force: true });
@@ -48,16 +59,14 @@ async function untrainedModel() {
   return path;
 }
 
-function serve(file) {
-  const bin = fileURLToPath(new URL('../bin/mnist-train.js', import.meta.url));
-  const words = [process.execPath, bin, 'serve', file, '--port', '0', '--threads', '1', '--json'];
-  const [command, ...rest] = pinned ? ['taskset', '1', ...words] : words;
-  const child = spawn(command, rest, { stdio: ['ignore', 'pipe', 'inherit'] });
+function start(words) {
+  const [command, ...rest] = [...(pinned ? ['taskset', '1'] : []), process.execPath, ...words];
+  const child = spawn(command, rest, { stdio: ['ignore', 'pipe', 'ignore'] });
   const listening = once(createInterface(child.stdout), 'line').then(([line]) => JSON.parse(line).url);
   return { child, listening };
 }
 
-async function measure(round, url, images) {
+async function measure(row, url, images) {
   const bodies = Array.from({ length: 100 }, (_, index) =>
     Buffer.from(images.subarray(index * 784, index * 784 + 784)),
   );
@@ -70,7 +79,7 @@ async function measure(round, url, images) {
   const { requests, latency, non2xx, errors } = result;
   console.log(
     JSON.stringify({
-      round,
+      ...row,
       requestsPerSecond: Math.round(requests.average),
       p50: latency.p50,
       p99: latency.p99,
