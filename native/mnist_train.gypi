@@ -6,7 +6,7 @@
 {
   'variables': {
     # Contraction would fuse multiplications and additions that docs/numerics.md rounds one by one.
-    'mnist_train_flags': ['-O3', '-std=c++17', '-ffp-contract=off', '-fno-exceptions', '-fno-rtti', '-fvisibility=hidden', '-Wall', '-Wextra'],
+    'mnist_train_flags': ['-O3', '-std=c++17', '-ffp-contract=off', '-fno-exceptions', '-fno-rtti', '-fvisibility=hidden', '-ffunction-sections', '-Wall', '-Wextra'],
   },
   'target_defaults': {
     'defines': ['NDEBUG', 'NAPI_VERSION=8', 'NAPI_DISABLE_CPP_EXCEPTIONS', 'NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS'],
@@ -92,11 +92,12 @@
         'targets/cpu_features.cc',
         'targets/dispatch.cc',
       ],
+      'defines': ['MNIST_TRAIN_VERSION="<!(node -p "require(\'mnist-train/package.json\').version")"'],
       'include_dirs': ["<!(node -p \"require('node-addon-api').include_dir\")"],
       'conditions': [
         ['target_arch=="x64"', { 'dependencies': ['mnist_train_avx2', 'mnist_train_avx512'] }],
         ['target_arch=="arm64"', { 'dependencies': ['mnist_train_neon'] }],
-        ['OS=="linux"', { 'ldflags': ['-static-libstdc++', '-static-libgcc', '-Wl,--exclude-libs,ALL'] }],
+        ['OS=="linux"', { 'ldflags': ['-static-libstdc++', '-static-libgcc', '-Wl,--exclude-libs,ALL', '-Wl,--gc-sections'] }],
       ],
     },
   ],

@@ -1,7 +1,7 @@
 // The developers' build through cmake-js into build-cmake: the addon and the native tests.
 import { spawnSync } from 'node:child_process';
 import { createRequire } from 'node:module';
-import { ownNodeDir } from './node-headers.mjs';
+import { ownNodeDir } from '../native/node-headers.mjs';
 
 const cmakeJs = createRequire(import.meta.url).resolve('cmake-js/bin/cmake-js');
 const nodedir = ownNodeDir();

@@ -9,6 +9,7 @@ export type ErrorCode =
   | 'ERR_DOWNLOAD'
   | 'ERR_FILE'
   | 'ERR_NATIVE_LOAD'
+  | 'ERR_NATIVE_BUILD'
   | 'ERR_NON_FINITE'
   | 'ERR_ABORTED';
 

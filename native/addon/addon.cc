@@ -38,6 +38,7 @@ class MnistTrainAddon : public Napi::Addon<MnistTrainAddon> {
     DefineAddon(
         exports,
         {
+            InstanceValue("version", Napi::String::New(env, MNIST_TRAIN_VERSION), napi_enumerable),
             InstanceValue("instructionSets", instruction_sets(env), napi_enumerable),
             InstanceValue("operations", operations(env), napi_enumerable),
             InstanceValue("Session", SessionObject::define(env), napi_enumerable),

@@ -224,6 +224,15 @@ interface SweepEvent {
   results: Omit<TrialEvent, 'event' | 'trials'>[];
 }
 
+/** `build-native`. */
+interface NativeBuiltEvent {
+  event: 'nativeBuilt';
+  /** The addon's file. */
+  path: string;
+  isa: string;
+  seconds: number;
+}
+
 /** `info`. */
 interface InfoEvent extends Engine {
   event: 'info';
@@ -251,10 +260,6 @@ interface MemoryEvent {
   regions: Record<string, number>;
 }
 
-/**
- * The events that `--json` writes to stdout, one JSON object a line. Fields may be added; those here keep their name and
- * meaning. Accuracies are fractions, times are seconds, a number that is not finite is null.
- */
 /** `serve`, when it answers requests. */
 interface ListeningEvent extends Engine {
   event: 'listening';
@@ -292,6 +297,10 @@ interface StoppedEvent {
   drained: boolean;
 }
 
+/**
+ * The events that `--json` writes to stdout, one JSON object a line. Fields may be added; those here keep their name and
+ * meaning. Accuracies are fractions, times are seconds, a number that is not finite is null.
+ */
 export type CliEvent =
   | StartEvent
   | EpochEvent
@@ -311,6 +320,7 @@ export type CliEvent =
   | ReloadFailedEvent
   | DrainingEvent
   | StoppedEvent
+  | NativeBuiltEvent
   | InfoEvent
   | OperationEvent
   | MemoryEvent;

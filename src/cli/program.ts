@@ -15,6 +15,7 @@ const COMMANDS = new Map<string, () => Promise<CreateCommand>>([
   ['serve', async () => (await import('./commands/serve.js')).serveCommand],
   ['sweep', async () => (await import('./commands/sweep.js')).sweepCommand],
   ['bench', async () => (await import('./commands/bench.js')).benchCommand],
+  ['build-native', async () => (await import('./commands/build-native.js')).buildNativeCommand],
   ['info', async () => (await import('./commands/info.js')).infoCommand],
 ]);
 

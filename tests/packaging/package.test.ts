@@ -22,7 +22,15 @@ describe('the package', () => {
       typeof target === 'string' ? [target] : Object.values(target),
     );
     const wanted = [...named, ...Object.values<string>(manifest.bin)].map((path) => path.replace(/^\.\//, ''));
-    for (const path of [...wanted, 'LICENSE', 'README.md', 'native/mnist_train.gypi']) expect(files).toContain(path);
+    for (const path of [
+      ...wanted,
+      'LICENSE',
+      'README.md',
+      'native/mnist_train.gypi',
+      'native/binding.gyp',
+      'native/build.mjs',
+    ])
+      expect(files).toContain(path);
   });
 
   it('holds the page of `serve`, every file of it', () => {
@@ -34,9 +42,11 @@ describe('the package', () => {
   });
 
   it('holds no tests, no binaries, and nothing that makes npm compile on installing', () => {
-    const strays = files.filter((path) => !/^(bin|dist|native)\/|^(LICENSE|README\.md|package\.json)$/.test(path));
+    const strays = files.filter(
+      (path) => !/^(bin|dist|native)\/|^(LICENSE|README\.md|package\.json|npm\/platforms\.json)$/.test(path),
+    );
     expect(strays).toEqual([]);
-    expect(files.filter((path) => /tests?\/|\.node$|\.safetensors$|binding\.gyp$/.test(path))).toEqual([]);
+    expect(files.filter((path) => /tests?\/|\.node$|\.safetensors$|^binding\.gyp$/.test(path))).toEqual([]);
     for (const script of ['preinstall', 'install', 'postinstall']) expect(manifest.scripts).not.toHaveProperty(script);
   });
 });

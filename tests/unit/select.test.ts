@@ -56,6 +56,15 @@ describe('selectBackend', () => {
     expect(warning.mock.calls[0][0]).toContain('native addon did not load ($MNIST_TRAIN_ADDON, ');
   });
 
+  it('does not take an addon of another version, whose interface may differ', () => {
+    const file = join(folder, 'other.cjs');
+    writeFileSync(file, "module.exports = { version: '99.0.0', instructionSets: ['avx2'] }");
+    vi.stubEnv('MNIST_TRAIN_ADDON', file);
+    const { addon, attempts } = loadAddon();
+    expect(addon).toBe(null);
+    expect(attempts).toMatchObject([{ status: 'failed', reason: expect.stringContaining('version 99.0.0') }]);
+  });
+
   it('refuses native when it cannot load, with the reason of every place', () => {
     vi.stubEnv('MNIST_TRAIN_ADDON', join(folder, 'missing.node'));
     expect(() => selectBackend('native')).toThrowError(

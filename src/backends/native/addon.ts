@@ -46,6 +46,8 @@ export interface NativeSession {
 }
 
 export interface NativeAddon {
+  /** The package's version when it was built. */
+  readonly version: string;
   /** The instruction sets that the build has and the processor supports, best first. */
   readonly instructionSets: readonly string[];
   /** The ops it has kernels for; their positions are their codes. */

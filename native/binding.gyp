@@ -1,0 +1,1 @@
+{ "includes": ["mnist_train.gypi"] }
