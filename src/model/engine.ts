@@ -163,7 +163,7 @@ export class Engine {
    * during a run.
    */
   readPublished(parameters: readonly BufferName[], values: Float32Array): void {
-    this.#checkAlive();
+    this.checkAlive();
     const shown = parameters.map((name) => this.#averages.get(name) ?? name);
     if (this.#open) {
       this.#open.session.readPublished(shown, values);
@@ -267,7 +267,7 @@ export class Engine {
 
   /** Copies samples into the backend's memory. */
   *bind(samples: Samples): Pieces<BoundData> {
-    this.#checkAlive();
+    this.checkAlive();
     return yield* this.backend.bind(samples);
   }
 
@@ -348,19 +348,20 @@ export class Engine {
     this.#open = null;
   }
 
-  #checkAlive(): void {
+  /** Throws ERR_STATE once disposed of. */
+  checkAlive(): void {
     if (this.disposed) throw new MnistTrainError('ERR_STATE', 'The model was disposed of. Make or load a new one.');
   }
 
   #aliveAnd(goOn: (() => void) | undefined): () => void {
     return () => {
-      this.#checkAlive();
+      this.checkAlive();
       goOn?.();
     };
   }
 
   #checkIdle(verb: 'read' | 'written'): void {
-    this.#checkAlive();
+    this.checkAlive();
     if (this.#running || (this.#undisturbed && verb === 'written')) {
       throw new MnistTrainError(
         'ERR_STATE',
@@ -374,7 +375,7 @@ export class Engine {
    * session that can infer in any that is open.
    */
   #ensure(needed: Capacities): OpenSession {
-    this.#checkAlive();
+    this.checkAlive();
     if (this.#open && offers(this.#open.capacities, needed)) return this.#open;
     const { open, fill } = this.#prepare(needed);
     atOnce(fill);
@@ -388,7 +389,7 @@ export class Engine {
    */
   async #ensured(needed: Capacities, goOn?: () => void): Promise<OpenSession> {
     for (;;) {
-      this.#checkAlive();
+      this.checkAlive();
       if (this.#open && offers(this.#open.capacities, needed)) return this.#open;
       // One at a time: each takes over what the one before it offers.
       const opening = this.#opening.then(() => this.#openInTurns(needed, goOn));

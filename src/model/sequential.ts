@@ -340,6 +340,7 @@ export class Sequential {
    */
   async calibrate(data: LabelledSamples, options?: { signal?: AbortSignal }): Promise<Calibration> {
     const signal = checkSignal(checkOptions(options, 'calibrate', { signal: true }).signal);
+    this.#engine.checkAlive();
     this.#checkNotFitting('calibrate');
     const context = { engine: this.#engine, stack: this.#stack, loss: this.#training?.loss ?? null };
     const calibration = await calibrateModel(context, data, signal);
@@ -542,6 +543,7 @@ export class Sequential {
   }
 
   #compiled(method: string): Training {
+    this.#engine.checkAlive();
     if (this.#training) return this.#training;
     throw new MnistTrainError('ERR_STATE', `Call compile with an optimizer and a loss before ${method}.`);
   }

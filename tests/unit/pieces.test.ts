@@ -144,6 +144,14 @@ describe.each(availableBackends().map((backend) => ({ title: titleOf(backend), b
     await expect(evaluation).rejects.toMatchObject({ code: 'ERR_ABORTED' });
   });
 
+  it('a model that was disposed of before says so, however long reading takes', async () => {
+    const model = small();
+    model.dispose();
+    const gone = failure('ERR_STATE', /model was disposed of/);
+    for (const call of ['fit', 'evaluate', 'calibrate'] as const) await expect(model[call](data)).rejects.toEqual(gone);
+    await expect(model.predict(inputs)).rejects.toEqual(gone);
+  });
+
   it('predicts large inputs in turns, and refuses those that are moved meanwhile', async () => {
     const model = small();
     const wanted = model.predictSync(inputs);
