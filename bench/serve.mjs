@@ -1,6 +1,7 @@
 // Requests a second that `mnist-train serve` answers for single raw images, the server on one core and the load on
-// another, in turns with what Node.js and fastify answer on the same machine when they predict nothing:
-// node bench/serve.mjs [MODEL] [--seconds 10] [--connections 50] [--rounds 3]
+// another, in turns with what Node.js and fastify answer on the same machine when they predict nothing. Node.js compiles in
+// the first seconds, on the server's core; they are not measured:
+// node bench/serve.mjs [MODEL] [--seconds 10] [--warm-up 3] [--connections 50] [--rounds 3]
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -16,6 +17,7 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     seconds: { type: 'string', default: '10' },
+    'warm-up': { type: 'string', default: '3' },
     connections: { type: 'string', default: '50' },
     rounds: { type: 'string', default: '3' },
   },
@@ -70,12 +72,14 @@ async function measure(row, url, images) {
   const bodies = Array.from({ length: 100 }, (_, index) =>
     Buffer.from(images.subarray(index * 784, index * 784 + 784)),
   );
-  const result = await autocannon({
+  const load = (seconds) => ({
     url: `${url}/predict`,
     connections: Number(values.connections),
-    duration: Number(values.seconds),
+    duration: Number(seconds),
     requests: bodies.map((body) => ({ method: 'POST', headers: { 'content-type': 'application/octet-stream' }, body })),
   });
+  if (Number(values['warm-up'])) await autocannon(load(values['warm-up']));
+  const result = await autocannon(load(values.seconds));
   const { requests, latency, non2xx, errors } = result;
   console.log(
     JSON.stringify({

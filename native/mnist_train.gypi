@@ -97,7 +97,10 @@
       'conditions': [
         ['target_arch=="x64"', { 'dependencies': ['mnist_train_avx2', 'mnist_train_avx512'] }],
         ['target_arch=="arm64"', { 'dependencies': ['mnist_train_neon'] }],
-        ['OS=="linux"', { 'ldflags': ['-static-libstdc++', '-static-libgcc', '-Wl,--exclude-libs,ALL', '-Wl,--gc-sections'] }],
+        ['OS=="linux"', {
+          'variables': { 'package': "<!(node -p \"require('path').dirname(require.resolve('mnist-train/package.json'))\")" },
+          'ldflags': ['-static-libstdc++', '-static-libgcc', '-Wl,--gc-sections', '-Wl,--version-script=<(package)/native/exports.map'],
+        }],
       ],
     },
   ],
