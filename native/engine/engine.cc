@@ -115,6 +115,7 @@ void Engine::copy_out(const Buffer& buffer, RowRange rows, const char* region, f
 
 void Engine::write(const Buffer& buffer, RowRange rows, const float* values) {
   unpublished_.reset();  // what was copied of it may be older
+  published_as_they_are_ = false;
   char* const data = regions_[buffer.region].data() + buffer.offset;
   if (buffer.type == ElementType::kInt32) {
     int32_t* const integers = reinterpret_cast<int32_t*>(data) + rows.first * buffer.columns;
@@ -135,11 +136,11 @@ void Engine::write(const Buffer& buffer, RowRange rows, const float* values) {
               });
 }
 
+namespace {
+
 // What is finite gives 0 times itself, so that the sum of that is 0 too: no branches, and bits do not matter.
-bool Engine::parameters_are_finite() const {
-  const float* const values = reinterpret_cast<const float*>(regions_[kParameters].data());
+bool are_finite(const float* values, size_t count) {
   constexpr size_t kLanes = 16;
-  const size_t count = regions_[kParameters].size() / sizeof(float);
   float sums[kLanes] = {};
   for (size_t i = 0; i + kLanes <= count; i += kLanes) {
     for (size_t lane = 0; lane < kLanes; lane++) sums[lane] += values[i + lane] * 0.0f;
@@ -151,38 +152,82 @@ bool Engine::parameters_are_finite() const {
   return true;
 }
 
-bool Engine::publish() {
+// Parameters that several threads copy, and look at while they are in the cache.
+struct Copy {
+  char* to;
+  const char* from;
+  size_t bytes, threads;
+  std::atomic<bool> finite;
+};
+
+void copy_share(size_t member, void* argument) {
+  constexpr size_t kAtOnce = size_t{1} << 14;
+  Copy& copy = *static_cast<Copy*>(argument);
+  const Range bytes = share(copy.bytes, 64, {member, copy.threads, nullptr});
+  bool finite = true;
+  for (size_t at = bytes.begin; at < bytes.end; at += kAtOnce) {
+    const size_t part = smaller(kAtOnce, bytes.end - at);
+    memcpy(copy.to + at, copy.from + at, part);
+    finite = finite && are_finite(reinterpret_cast<const float*>(copy.to + at), part / sizeof(float));
+  }
+  if (!finite) copy.finite.store(false, std::memory_order_relaxed);
+}
+
+}  // namespace
+
+bool Engine::parameters_are_finite() const {
+  if (published_as_they_are_) return published_are_finite_;
+  const AlignedMemory& parameters = regions_[kParameters];
+  return are_finite(reinterpret_cast<const float*>(parameters.data()), parameters.size() / sizeof(float));
+}
+
+bool Engine::publish(size_t threads) {
+  constexpr size_t kWorthATeam = size_t{1} << 20;  // bytes
   unpublished_.reset();
-  bool published = false;
-  return publish_part(regions_[kParameters].size(), &published);
+  if (!begin_publishing()) return false;
+  const AlignedMemory& parameters = regions_[kParameters];
+  Copy copy = {unpublished_->data(),
+               parameters.data(),
+               parameters.size(),
+               parameters.size() < kWorthATeam ? 1 : threads,
+               {true}};
+  team_->run(copy.threads, &copy_share, &copy);
+  end_publishing();
+  published_as_they_are_ = true;
+  published_are_finite_ = copy.finite.load(std::memory_order_relaxed);
+  return true;
 }
 
 bool Engine::publish_part(size_t bytes, bool* published) {
+  if (!unpublished_ && !begin_publishing()) return false;
   const AlignedMemory& parameters = regions_[kParameters];
-  if (!unpublished_) {
-    published_bytes_ = 0;
-    {
-      std::lock_guard<std::mutex> lock(published_mutex_);
-      if (spare_ && spare_.use_count() == 1) unpublished_ = std::move(spare_);
-    }
-    if (!unpublished_) {
-      unpublished_.reset(new (std::nothrow) AlignedMemory());
-      if (!unpublished_ || !unpublished_->allocate(parameters.size())) {
-        unpublished_.reset();
-        return false;
-      }
-    }
-  }
   const size_t rest = parameters.size() - published_bytes_;
   const size_t part = bytes < rest ? bytes : rest;
   memcpy(unpublished_->data() + published_bytes_, parameters.data() + published_bytes_, part);
   published_bytes_ += part;
   *published = published_bytes_ == parameters.size();
-  if (!*published) return true;
+  if (*published) end_publishing();
+  return true;
+}
+
+// Takes the block published before where nobody reads it any more.
+bool Engine::begin_publishing() {
+  published_bytes_ = 0;
+  {
+    std::lock_guard<std::mutex> lock(published_mutex_);
+    if (spare_ && spare_.use_count() == 1) unpublished_ = std::move(spare_);
+  }
+  if (unpublished_) return true;
+  unpublished_.reset(new (std::nothrow) AlignedMemory());
+  if (unpublished_ && unpublished_->allocate(regions_[kParameters].size())) return true;
+  unpublished_.reset();
+  return false;
+}
+
+void Engine::end_publishing() {
   std::lock_guard<std::mutex> lock(published_mutex_);
   spare_ = std::move(published_);
   published_ = std::move(unpublished_);
-  return true;
 }
 
 Engine::Published::Published(Engine* engine) : engine_(engine) {

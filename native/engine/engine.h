@@ -67,8 +67,9 @@ class Engine {
   void read_published(const std::vector<const Buffer*>& buffers, float* values);
   // Not while a run is being advanced.
   bool parameters_are_finite() const;
-  // Makes the current parameters those that evaluation and inference read. False when there is not enough memory.
-  bool publish();
+  // Makes the current parameters those that evaluation and inference read, on so many threads of the team. False when
+  // there is not enough memory.
+  bool publish(size_t threads = 1);
   // The same a part at a time: copies so many bytes more, and says when it was the last part. Begins anew after a write
   // or a run. Not while a run is being advanced.
   bool publish_part(size_t bytes, bool* published);
@@ -120,6 +121,8 @@ class Engine {
   bool all_finite(const Run& run, size_t step, Slice slice) const;
   void report_step(Run* run, size_t step);
   void run_op(const StepContext& context, size_t index, size_t step, Slice slice, Advance* advance);
+  bool begin_publishing();
+  void end_publishing();
   void estimate_care();
   bool take_care(SectionId section, bool copies);
   size_t most_pieces(const Op& op) const;
@@ -169,6 +172,8 @@ class Engine {
   std::shared_ptr<AlignedMemory> published_;
   std::shared_ptr<AlignedMemory> unpublished_;  // the block that publish_part() fills, and how far it is
   size_t published_bytes_ = 0;
+  bool published_as_they_are_ = false;  // by publish(), and no parameter was changed since
+  bool published_are_finite_ = false;
   std::shared_ptr<AlignedMemory> spare_;  // the block published before, reused when nobody reads it any more
 };
 

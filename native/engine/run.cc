@@ -67,6 +67,8 @@ void Engine::advance(Run* run, double milliseconds) {
   const size_t first = run->next_step;
   const Turn turn(contention_.alone_left == 0 ? team_->members() : 1, run, predictions_expected_, team_.get());
   if (turn.threads() == 0) return;
+  const bool trains = run->section == kTrainSection;
+  const bool were_published = std::exchange(published_as_they_are_, published_as_they_are_ && !trains);
   bool torn = false;
   {
     const Published parameters(this);
@@ -78,13 +80,13 @@ void Engine::advance(Run* run, double milliseconds) {
                        turn.threads() > 1 ? team_->members() : 1,
                        false,
                        0,
-                       run->section == kTrainSection,
+                       trains,
                        0,
                        0,
                        {},
                        0,
                        false,
-                       run->section == kTrainSection && run->undo,
+                       trains && run->undo,
                        {true},
                        {{false}, {false}},
                        {false, false},
@@ -114,7 +116,11 @@ void Engine::advance(Run* run, double milliseconds) {
     watch_contention(advance.threads, team_->barrier.parks() - advance.parks, run->next_step - advance.first, seconds);
   }
   // A step that does not count leaves nothing new, or, where it is not undone, nothing good.
-  if (run->section == kTrainSection && run->next_step > first && (!torn || run->undo)) publish();
+  if (!trains || (torn && !run->undo)) return;
+  if (run->next_step > first)
+    publish(turn.threads());
+  else
+    published_as_they_are_ = were_published;
 }
 
 // The most pieces that a member's share of an op can be cut into so that they are shares of a larger team, and together

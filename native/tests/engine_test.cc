@@ -221,6 +221,7 @@ void test_divergence() {
         Run run;
         fill(&run, 1);
         run.scalars[spoiled] = INFINITY;
+        CHECK(engine.parameters_are_finite());
         while (run.next_step < run.steps && !run.diverged) engine.advance(&run, milliseconds);
         const std::string name = std::to_string(threads) + " threads, step " + std::to_string(spoiled);
         CHECK_MESSAGE(run.diverged && run.next_step == spoiled + 2, name);
@@ -228,8 +229,17 @@ void test_divergence() {
         for (size_t step = 0; step < run.next_step; step++) {
           CHECK_MESSAGE(std::isfinite(run.metrics[2 * step]) == (step <= spoiled), name);
         }
+        CHECK_MESSAGE(!engine.parameters_are_finite(), name);
         engine.advance(&run, milliseconds);
         CHECK_MESSAGE(run.next_step == spoiled + 2, name);
+        // Known from the last copy of them, until somebody writes.
+        const std::vector<float> zeros(kInputs * kUnits, 0.0f);
+        for (size_t i = 0; i < 2; i++)
+          engine.write(engine.program().buffers[i], {0, i == 0 ? kInputs : 1}, zeros.data());
+        CHECK_MESSAGE(engine.parameters_are_finite(), name);
+        CHECK(engine.publish() && engine.parameters_are_finite());
+        engine.write(engine.program().buffers[1], {0, 1}, std::vector<float>(kUnits, NAN).data());
+        CHECK_MESSAGE(!engine.parameters_are_finite(), name);
       }
     }
   }

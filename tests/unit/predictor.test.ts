@@ -71,6 +71,17 @@ describe.each(availableBackends().map((backend) => ({ title: titleOf(backend), b
       expect(taken.at(-1)).toBe(seen.at(-1));
     });
 
+    it('has every weight of a large model, which several threads publish', async () => {
+      for (const threads of [1, 2, 3]) {
+        const layers = [dense({ units: 400 }), dense({ units: 701 }), dense({ units: 10, activation: 'softmax' })];
+        const model = sequential(layers, { inputShape: [784], seed: 1, backend, threads });
+        model.compile({ optimizer: 'adam', loss: 'categoricalCrossentropy' });
+        const inputs = Float32Array.from({ length: 8 * 784 }, (_, index) => (index % 97) / 97);
+        await model.fit({ inputs, targets: Uint8Array.of(0, 1, 2, 3, 4, 5, 6, 7) }, { batchSize: 4 });
+        expect(model.snapshot().weightsSha256()).toBe(model.weightsSha256());
+      }
+    });
+
     it('shows the averages where the optimizer keeps some', async () => {
       const model = classifier({ backend, optimizer: sgd({ learningRate: 0.5, useEma: true, emaMomentum: 0.9 }) });
       await model.fit(data, { epochs: 3 });
