@@ -1,7 +1,20 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, readdir, readlink, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { fsync } from 'node:fs';
+import {
+  type FileHandle,
+  mkdir,
+  open,
+  readdir,
+  readlink,
+  realpath,
+  rename,
+  rm,
+  stat,
+  writeFile,
+} from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { MnistTrainError } from './errors.js';
 
 /** What the usual system errors mean to a person, and what helps. */
@@ -36,6 +49,13 @@ export function errorCode(error: unknown): string {
   return typeof code === 'string' ? code : '';
 }
 
+const fsyncAsync = promisify(fsync);
+
+/** Flushes a file to the disk. Yarn's Plug'n'Play puts file handles of its own in place of Node's; their `sync` only throws. */
+export async function flush(handle: FileHandle): Promise<void> {
+  await fsyncAsync(handle.fd);
+}
+
 /** A name beside `path` that no other process and no other call uses. */
 export function temporaryName(path: string): string {
   return `${path}.${process.pid}-${randomBytes(6).toString('hex')}.part`;
@@ -63,7 +83,7 @@ export async function writeFileAtomic(path: string, bytes: Uint8Array): Promise<
     try {
       if (existing !== null) await handle.chmod(existing.mode & 0o777);
       await handle.writeFile(bytes);
-      await handle.sync();
+      await flush(handle);
     } finally {
       await handle.close();
     }
@@ -119,7 +139,7 @@ async function syncFolder(folder: string): Promise<void> {
   try {
     const handle = await open(folder, 'r');
     try {
-      await handle.sync();
+      await flush(handle);
     } finally {
       await handle.close();
     }

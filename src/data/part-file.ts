@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { type FileHandle, mkdir, open, readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { fileError, removeQuietly, replaceFile, temporaryName } from '../files.js';
+import { fileError, flush, removeQuietly, replaceFile, temporaryName } from '../files.js';
 import type { Content } from './catalogue.js';
 
 /** Why a source did not deliver. Only errors of this class are a source's fault; a full disk is not. */
@@ -79,7 +79,7 @@ export async function commitPart(part: Part, target: string): Promise<void> {
   try {
     const handle = await open(part.path, 'r+');
     try {
-      await handle.sync();
+      await flush(handle);
     } finally {
       await handle.close();
     }
