@@ -7,10 +7,12 @@
 // The published manifest is not the repository's: it has no scripts and no development, and it names the platforms'
 // packages, which npm could not find while they are not published.
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, join, relative, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { decode, encode } from '@jridgewell/sourcemap-codec';
+import { ENTRIES, rollUp } from './api.mjs';
 
 const root = resolve(import.meta.dirname, '..');
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
@@ -89,11 +91,15 @@ function packMain(out) {
   const stage = mkdtempSync(join(tmpdir(), 'mnist-train-pack-'));
   try {
     const [{ files }] = JSON.parse(npm(['pack', '--dry-run', '--json', '--ignore-scripts'], root));
-    for (const { path } of files) {
+    for (const { path } of files.filter(({ path }) => !/^dist\/.*\.d\.ts$/.test(path))) {
       mkdirSync(dirname(join(stage, path)), { recursive: true });
       cpSync(join(root, path), join(stage, path));
     }
-    stripComments(join(stage, 'dist'));
+    const dist = join(stage, 'dist');
+    stripComments(dist);
+    for (const path of readdirSync(dist, { recursive: true, encoding: 'utf8' }))
+      if (path.endsWith('.js.map')) keepLines(dist, path);
+    for (const entry of ENTRIES) rollUp(entry, dist);
     const { scripts, devDependencies, allowScripts, ...published } = manifest;
     const packages = platforms.map(({ name }) => [`@mnist-train/${name}`, manifest.version]);
     writeManifest(stage, { ...published, ...common(), optionalDependencies: Object.fromEntries(packages) });
@@ -101,6 +107,17 @@ function packMain(out) {
   } finally {
     rmSync(stage, { recursive: true, force: true });
   }
+}
+
+/** Stack traces name lines: without columns a source map is a fourth as long. */
+function keepLines(dist, path) {
+  const file = join(dist, path);
+  const map = JSON.parse(readFileSync(file, 'utf8'));
+  const source = join('..', 'src', path.replace(/\.js\.map$/, '.ts'));
+  const sources = [relative(dirname(path), source).replaceAll('\\', '/')];
+  const lines = decode(map.mappings).map((segments) => segments.filter((segment) => segment.length > 1).slice(0, 1));
+  const firsts = lines.map((segments) => segments.map(([, source, line]) => [0, source, line, 0]));
+  writeFileSync(file, JSON.stringify({ ...map, sources, names: [], mappings: encode(firsts) }));
 }
 
 /** Documentation is in the types. JavaScript goes without it, and source maps without the sources: half the package. */
