@@ -10,6 +10,8 @@ const SYSTEM_ERRORS: Record<string, string> = {
   EPERM: 'the system does not permit it. Choose another place or change the permissions.',
   EROFS: 'the disk is read-only. Choose another place.',
   ENOSPC: 'the disk is full. Free some space or choose another place.',
+  EFBIG: 'it would be larger than the system allows. Raise the limit (ulimit -f) or choose another place.',
+  EIO: 'the disk does not work. Check it, or choose another place.',
   EDQUOT: 'the disk quota is used up. Free some space or choose another place.',
   EEXIST: 'something else of that name is there. Choose another name.',
   EISDIR: 'it is a folder. Name a file.',
@@ -90,12 +92,13 @@ export async function replaceFile(temporary: string, target: string): Promise<vo
   await syncFolder(dirname(target));
 }
 
-/** Makes the folder that a file will be in. Throws ERR_FILE, naming the file. */
+/** Makes the folder that a file will be in. Throws ERR_FILE, naming the file, or the folder where that is a file itself. */
 export async function makeFolderOf(path: string): Promise<void> {
+  const folder = dirname(path);
   try {
-    await mkdir(dirname(path), { recursive: true });
+    await mkdir(folder, { recursive: true });
   } catch (error) {
-    throw fileError('write', path, error);
+    throw fileError('write', errorCode(error) === 'EEXIST' ? folder : path, error);
   }
 }
 

@@ -45,6 +45,8 @@ export class EventFile {
     try {
       await appendFile(path, bytes);
     } catch (error) {
+      // A full disk takes the beginning of a record: what is there stays whole. A second error would only hide the first.
+      await truncate(path, this.#bytes).catch(() => undefined);
       throw fileError('write', path, error);
     }
     this.#bytes += bytes.length;

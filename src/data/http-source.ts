@@ -34,7 +34,7 @@ export async function fetchFromHttp(source: HttpSource, file: DataFile, options:
     const total = checkLength(response, file);
     const chunks = response.body ?? emptyBody();
     part = await writePart(
-      join(options.directory, `${file.name}.gz`),
+      join(options.directory, file.name),
       chunks as AsyncIterable<Uint8Array>,
       Math.max(file.gzip.bytes, file.raw.bytes),
       (bytes) => {

@@ -143,6 +143,8 @@ async function unpack(archive: string, folder: string, source: NpmSource, files:
       filter: (path, entry) => 'type' in entry && entry.type === 'File' && entry.size === wanted.get(path),
     });
   } catch (error) {
+    // What the system refuses is no fault of the archive's.
+    if (error instanceof Error && 'syscall' in error) throw fileError('write', folder, error);
     throw failure(`npm pack left a damaged archive (${error instanceof Error ? error.message : String(error)})`, error);
   }
 }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { type FileHandle, mkdir, open, readdir, stat } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
-import { fileError, removeQuietly, replaceFile, temporaryName } from '../files.js';
+import { type FileHandle, open, readdir, stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { fileError, makeFolderOf, removeQuietly, replaceFile, temporaryName } from '../files.js';
 import type { Content } from './catalogue.js';
 
 /** Why a source did not deliver. Only errors of this class are a source's fault; a full disk is not. */
@@ -39,7 +39,7 @@ export async function writePart(
   const path = temporaryName(target);
   const hashes = { sha256: createHash('sha256'), md5: createHash('md5') };
   let bytes = 0;
-  const handle = await openNew(path);
+  const handle = await openNew(path, target);
   try {
     try {
       for await (const chunk of chunks) {
@@ -47,7 +47,7 @@ export async function writePart(
         if (bytes > maxBytes) throw new SourceFailure(`sent more than the ${maxBytes} bytes expected`);
         hashes.sha256.update(chunk);
         hashes.md5.update(chunk);
-        await write(handle, chunk, path);
+        await write(handle, chunk, target);
         onBytes(bytes);
       }
     } finally {
@@ -105,19 +105,20 @@ export async function removeStaleParts(directory: string, fileNames: readonly st
   }
 }
 
-async function openNew(path: string): Promise<FileHandle> {
+/** Errors name the target: a temporary file's name would tell a person nothing. */
+async function openNew(path: string, target: string): Promise<FileHandle> {
+  await makeFolderOf(target);
   try {
-    await mkdir(dirname(path), { recursive: true });
     return await open(path, 'wx');
   } catch (error) {
-    throw fileError('write', path, error);
+    throw fileError('write', target, error);
   }
 }
 
-async function write(handle: FileHandle, chunk: Uint8Array, path: string): Promise<void> {
+async function write(handle: FileHandle, chunk: Uint8Array, target: string): Promise<void> {
   try {
     await handle.writeFile(chunk); // from the current position on, all of it
   } catch (error) {
-    throw fileError('write', path, error);
+    throw fileError('write', target, error);
   }
 }
