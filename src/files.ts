@@ -92,11 +92,30 @@ export async function replaceFile(temporary: string, target: string): Promise<vo
   await syncFolder(dirname(target));
 }
 
+/**
+ * Makes a folder and those above it. Node's recursive `mkdir` says ENOENT of disks that are full or read-only: where it does,
+ * folders are made one by one, and the system's own word is passed on. Throws system errors.
+ */
+export async function makeFolder(folder: string): Promise<void> {
+  try {
+    await mkdir(folder, { recursive: true });
+  } catch (error) {
+    if (errorCode(error) !== 'ENOENT') throw error;
+    if ((await statIfThere(dirname(folder))) === null) await makeFolder(dirname(folder));
+    try {
+      await mkdir(folder);
+    } catch (cause) {
+      // Somebody else may have been quicker; a link that leads nowhere has the name as well.
+      if (errorCode(cause) !== 'EEXIST' || (await statIfThere(folder)) === null) throw cause;
+    }
+  }
+}
+
 /** Makes the folder that a file will be in. Throws ERR_FILE, naming the file, or the folder where that is a file itself. */
 export async function makeFolderOf(path: string): Promise<void> {
   const folder = dirname(path);
   try {
-    await mkdir(folder, { recursive: true });
+    await makeFolder(folder);
   } catch (error) {
     throw fileError('write', errorCode(error) === 'EEXIST' ? folder : path, error);
   }

@@ -13,7 +13,7 @@ import {
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { removeLeftovers, temporaryName, writeFileAtomic } from '../../src/files.js';
+import { makeFolder, removeLeftovers, temporaryName, writeFileAtomic } from '../../src/files.js';
 import { temporaryFolder } from '../helpers/small-dataset.js';
 
 const bytes = (text: string) => new TextEncoder().encode(text);
@@ -102,6 +102,24 @@ describe('writeFileAtomic', () => {
     await expect(writeFileAtomic(path, {} as Uint8Array)).rejects.toMatchObject({ code: 'ERR_FILE' });
     expect(readFileSync(path, 'utf8')).toBe('the old content');
     expect(readdirSync(folder)).toEqual(['model']);
+  });
+});
+
+describe('makeFolder', () => {
+  it('makes folders above, also when several make them at once, and takes those that are there', async () => {
+    const folder = join(temporaryFolder(), 'a', 'b', 'c');
+    await Promise.all([makeFolder(folder), makeFolder(folder), makeFolder(join(folder, '..', 'd'))]);
+    await makeFolder(folder);
+    expect(readdirSync(join(folder, '..')).sort()).toEqual(['c', 'd']);
+  });
+
+  it('refuses where a file or a link that leads nowhere has the name', async () => {
+    const folder = temporaryFolder();
+    writeFileSync(join(folder, 'file'), '');
+    symlinkSync('nowhere', join(folder, 'link'));
+    await expect(makeFolder(join(folder, 'file'))).rejects.toMatchObject({ code: 'EEXIST' });
+    await expect(makeFolder(join(folder, 'file', 'below'))).rejects.toMatchObject({ code: 'ENOTDIR' });
+    await expect(makeFolder(join(folder, 'link'))).rejects.toMatchObject({ code: 'EEXIST' });
   });
 });
 

@@ -12,7 +12,7 @@ import {
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { expected, MnistTrainError } from '../../errors.js';
-import { errorCode, fileError, writeFileAtomic } from '../../files.js';
+import { errorCode, fileError, makeFolder, writeFileAtomic } from '../../files.js';
 import { shellWord } from '../files.js';
 import { UsageError } from '../usage.js';
 import type { SweepDescription } from './plan.js';
@@ -49,7 +49,9 @@ export class SweepFolder {
     if (existsSync(path) && !statSync(path).isDirectory()) {
       throw new UsageError(expected('the name of a folder', '--out', path, 'This is a file.').message);
     }
-    attempt(path, () => mkdirSync(path, { recursive: true }));
+    await makeFolder(path).catch((error) => {
+      throw fileError('write', path, error);
+    });
     lock(path);
     try {
       await checkDescription(path, description);
