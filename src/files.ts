@@ -1,8 +1,8 @@
-import { randomBytes } from 'node:crypto';
-import { mkdir, open, readdir, readlink, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { mkdir, open, readlink, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { basename, dirname, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { MnistTrainError } from './errors.js';
+import { removeLeftovers, temporaryName } from './temporary-files.js';
 
 /** What the usual system errors mean to a person, and what helps. */
 const SYSTEM_ERRORS: Record<string, string> = {
@@ -38,16 +38,12 @@ export function errorCode(error: unknown): string {
   return typeof code === 'string' ? code : '';
 }
 
-/** A name beside `path` that no other process and no other call uses. */
-export function temporaryName(path: string): string {
-  return `${path}.${process.pid}-${randomBytes(6).toString('hex')}.part`;
-}
-
 /**
  * Writes a file so that a reader, a crash or a full disk meets either the old content or the new, never a part of it:
  * the bytes go into a temporary file in the same folder, are flushed to the disk, and take the name in one step.
  * A symbolic link stays a link and the file it names is replaced. An existing file's permissions are kept.
- * A device or a pipe, which has no content to replace, is written to directly.
+ * A device or a pipe, which has no content to replace, is written to directly. What killed processes left of the same file
+ * is removed first, since the disk may have no room for both.
  *
  * @throws MnistTrainError ERR_FILE when the file cannot be written; no temporary file is left.
  */
@@ -60,6 +56,7 @@ export async function writeFileAtomic(path: string, bytes: Uint8Array): Promise<
       await writeFile(target, bytes); // fails with EISDIR for a folder
       return;
     }
+    await removeLeftovers(dirname(target), (name) => name === basename(target));
     temporary = temporaryName(target);
     const handle = await open(temporary, 'wx');
     try {
@@ -118,16 +115,6 @@ export async function makeFolderOf(path: string): Promise<void> {
     await makeFolder(folder);
   } catch (error) {
     throw fileError('write', errorCode(error) === 'EEXIST' ? folder : path, error);
-  }
-}
-
-/** Removes what killed processes left of the file half-written, under the names of `temporaryName`. */
-export async function removeLeftovers(path: string): Promise<void> {
-  const folder = dirname(path);
-  const names = await readdir(folder).catch(() => []); // what cannot be listed stays
-  for (const name of names) {
-    const end = name.startsWith(`${basename(path)}.`) ? name.slice(basename(path).length) : '';
-    if (/^\.\d+-[0-9a-f]{12}\.part$/.test(end)) await removeQuietly(join(folder, name));
   }
 }
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { type FileHandle, open, readdir, stat } from 'node:fs/promises';
-import { basename, join } from 'node:path';
-import { fileError, makeFolderOf, removeQuietly, replaceFile, temporaryName } from '../files.js';
+import { type FileHandle, open } from 'node:fs/promises';
+import { errorCode, fileError, makeFolderOf, removeQuietly, replaceFile } from '../files.js';
+import { temporaryName } from '../temporary-files.js';
 import type { Content } from './catalogue.js';
 
 /** Why a source did not deliver. Only errors of this class are a source's fault; a full disk is not. */
@@ -74,7 +74,11 @@ export function mismatch(part: Part, content: Content): SourceFailure {
   );
 }
 
-/** Flushes a part to the disk and gives it its name. */
+/**
+ * Flushes a part to the disk and gives it its name.
+ *
+ * @throws SourceFailure when somebody removed it, as those who tidy up do when the clock jumps: it has to be fetched again.
+ */
 export async function commitPart(part: Part, target: string): Promise<void> {
   try {
     const handle = await open(part.path, 'r+');
@@ -85,23 +89,11 @@ export async function commitPart(part: Part, target: string): Promise<void> {
     }
     await replaceFile(part.path, target);
   } catch (error) {
+    if (errorCode(error) === 'ENOENT') {
+      throw new SourceFailure('was removed before it was complete', { cause: error });
+    }
     await removeQuietly(part.path);
     throw fileError('write', target, error);
-  }
-}
-
-/** Parts are written all the time while they are alive: one untouched for so long belongs to a process that died. */
-const STALE_MILLISECONDS = 60 * 60 * 1000;
-
-/** Removes parts that killed processes left behind. */
-export async function removeStaleParts(directory: string, fileNames: readonly string[]): Promise<void> {
-  const entries = await readdir(directory).catch(() => [] as string[]); // no folder yet: nothing to remove
-  for (const entry of entries) {
-    const name = basename(entry).replace(/\.\d+-[0-9a-f]{12}\.part$/, '');
-    if (name === entry || !fileNames.includes(name.replace(/\.gz$/, ''))) continue;
-    const path = join(directory, entry);
-    const found = await stat(path).catch(() => undefined); // another process may have been quicker
-    if (found !== undefined && Date.now() - found.mtimeMs > STALE_MILLISECONDS) await removeQuietly(path);
   }
 }
 
