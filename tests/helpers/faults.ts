@@ -9,7 +9,7 @@ import { temporaryFolder } from './small-dataset.js';
 
 export const IS_ROOT_ON_LINUX = process.platform === 'linux' && process.getuid?.() === 0;
 
-const FIXTURE = join(import.meta.dirname, '..', 'faults', 'fixtures', 'work.mjs');
+const FIXTURES = join(import.meta.dirname, '..', 'faults', 'fixtures');
 
 export interface WorkResult {
   code: number | null;
@@ -26,7 +26,7 @@ interface WorkOptions {
 }
 
 export function startWork(args: readonly string[], { env = {}, under = [], flags = [] }: WorkOptions = {}) {
-  const [program, ...rest] = [...under, process.execPath, ...flags, FIXTURE, ...args];
+  const [program, ...rest] = [...under, process.execPath, ...flags, join(FIXTURES, 'work.mjs'), ...args];
   const child = spawn(program, rest, { stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, ...env } });
   let stdout = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
@@ -72,3 +72,9 @@ export function openFolder(mode = 0o777): string {
   chmodSync(folder, mode);
   return folder;
 }
+
+/** A process whose clock is so many days wrong; with `jumps` it goes there and back again and again. */
+export const clockWrongBy = (days: number, { jumps = false } = {}) => ({
+  flags: ['--import', join(FIXTURES, 'clock.mjs')],
+  env: { CLOCK_DAYS: String(days), ...(jumps && { CLOCK_JUMPS: '' }) },
+});
