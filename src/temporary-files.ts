@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { readlinkSync } from 'node:fs';
-import { readdir, rm, stat } from 'node:fs/promises';
-import { hostname } from 'node:os';
+import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
+import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 /**
@@ -28,6 +28,19 @@ export async function removeLeftovers(folder: string, wanted: (name: string) => 
     const path = join(folder, entry);
     if (await isLeftover(path, Number(owner), place)) await rm(path, { force: true }).catch(() => undefined);
   }
+}
+
+/** Folders of processes among the system's temporary files. */
+const FOLDER = /^mnist-train-(\d+)-([0-9a-f]{4})-\w{6}$/;
+
+/** Makes a folder of this process among the system's temporary files, and removes those that killed ones left there. */
+export async function makeTemporaryFolder(): Promise<string> {
+  for (const entry of await readdir(tmpdir()).catch(() => [])) {
+    const [, owner, place] = FOLDER.exec(entry) ?? [];
+    if (place !== PLACE || Number(owner) === process.pid || isRunning(Number(owner))) continue;
+    await rm(join(tmpdir(), entry), { recursive: true, force: true }).catch(() => undefined); // not ours to remove
+  }
+  return mkdtemp(join(tmpdir(), `mnist-train-${process.pid}-${PLACE}-`));
 }
 
 /** A process of this one's number may be another thread, or one that ended in a container, where numbers begin anew. */

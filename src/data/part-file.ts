@@ -74,10 +74,15 @@ export function mismatch(part: Part, content: Content): SourceFailure {
   );
 }
 
+/** A part that is not there any more, since somebody tidied up: the file has to be fetched again. */
+export function removed(cause: unknown): SourceFailure {
+  return new SourceFailure('was removed before it was complete', { cause });
+}
+
 /**
  * Flushes a part to the disk and gives it its name.
  *
- * @throws SourceFailure when somebody removed it, as those who tidy up do when the clock jumps: it has to be fetched again.
+ * @throws SourceFailure when somebody removed it.
  */
 export async function commitPart(part: Part, target: string): Promise<void> {
   try {
@@ -89,9 +94,7 @@ export async function commitPart(part: Part, target: string): Promise<void> {
     }
     await replaceFile(part.path, target);
   } catch (error) {
-    if (errorCode(error) === 'ENOENT') {
-      throw new SourceFailure('was removed before it was complete', { cause: error });
-    }
+    if (errorCode(error) === 'ENOENT') throw removed(error);
     await removeQuietly(part.path);
     throw fileError('write', target, error);
   }

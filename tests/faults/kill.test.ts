@@ -93,6 +93,31 @@ describe('a process killed', () => {
     expect(readdirSync(folder).sort()).toEqual(small.files.map(({ name }) => name).sort());
   });
 
+  it('while it unpacks what npm brought: the next one removes its folder', async () => {
+    const small = smallDataset();
+    const temporary = temporaryFolder();
+    const root = temporaryFolder();
+    const entry = join(temporaryFolder(), 'entry.json');
+    const npm = { kind: 'npm' as const, package: 'small', version: '1.0.0', folder: 'package/data' };
+    writeFileSync(entry, JSON.stringify(small.entry([npm])));
+    const write = `require('node:fs').writeFileSync(process.argv.at(-1) + '/half', '');`;
+    const pack = (then: string) =>
+      JSON.stringify([process.execPath, '-e', `process.argv.push(${destination}); ${write} ${then}`, '--']);
+    const destination = `process.argv.find((word) => word.startsWith('--pack-destination=')).split('=')[1]`;
+    const env = { TMPDIR: temporary, NPM_COMMAND: pack('setTimeout(() => {}, 3000);') };
+    const { child, ended } = startWork(['download', root, entry], { env });
+    const half = () => readdirSync(temporary, { recursive: true }).some((name) => String(name).endsWith('half'));
+    await vi.waitUntil(half, { timeout: 20_000 });
+    child.kill('SIGKILL');
+    await ended;
+    expect(readdirSync(temporary)).toHaveLength(1);
+    const { error } = await runWork(['download', root, entry], {
+      env: { ...env, NPM_COMMAND: pack('process.exit(1)') },
+    });
+    expect(error?.code).toBe('ERR_DOWNLOAD');
+    expect(readdirSync(temporary)).toEqual([]);
+  });
+
   it(`${KILLS} times while it writes checkpoints`, async () => {
     const folder = join(temporaryFolder(), 'work');
     let newest = 0;

@@ -1,7 +1,8 @@
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import type { ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
+import { downloadDataset } from '../../src/data/download.js';
 import { clockWrongBy, runWork, type WorkResult } from '../helpers/faults.js';
 import { serve, smallDataset, startServer, temporaryFolder } from '../helpers/small-dataset.js';
 
@@ -48,5 +49,27 @@ describe('processes that download at once', () => {
     expect(readdirSync(folder).sort()).toEqual(small.files.map(({ name }) => name).sort());
     for (const { name, raw } of small.files) expect(readFileSync(join(folder, name)).equals(raw)).toBe(true);
     expect(requests.filter((path) => path.includes(images.name))).toHaveLength(clocks.length);
+  });
+
+  it('somebody else removes what is half-written: the next source is asked', async () => {
+    const root = temporaryFolder();
+    const folder = join(root, 'small');
+    const careless = await startServer('Careless', small.files, async (file, _request, response) => {
+      response.writeHead(200, { 'content-length': file.gzip.length });
+      response.write(file.gzip.subarray(0, file.gzip.length >> 1));
+      const parts = () => (existsSync(folder) ? readdirSync(folder).filter((name) => name.endsWith('.part')) : []);
+      await vi.waitUntil(() => parts().length > 0, { timeout: 20_000, interval: 1 });
+      for (const name of parts()) rmSync(join(folder, name));
+      response.end(file.gzip.subarray(file.gzip.length >> 1));
+    });
+    const good = await startServer('Good', small.files, serve);
+    const reasons: string[] = [];
+    const { files } = await downloadDataset(small.entry([careless.source, good.source]), {
+      dataDir: root,
+      onSourceFailed: ({ reason }) => reasons.push(reason),
+    });
+    expect(reasons).toEqual(Array.from(files, () => 'was removed before it was complete'));
+    expect(files.map(({ source }) => source?.split(' ')[0])).toEqual(Array.from(files, () => 'Good'));
+    expect(readdirSync(folder).sort()).toEqual(small.files.map(({ name }) => name).sort());
   });
 });
