@@ -1,3 +1,4 @@
+import type { ChildProcess } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -66,7 +67,8 @@ describe.runIf(IS_ROOT_ON_LINUX)('train on a full disk', () => {
     const leave = occupy(folder, 500);
     const points = join(folder, 'points');
     const words = ['--epochs', '400', '--checkpoint', points, '--checkpoint-every', '0.01'];
-    const result = await runCli([...quick(data), ...words], { cwd });
+    const options = { cwd, env: { TMPDIR: openFolder() } };
+    const result = await runCli([...quick(data), ...words], options);
     expect(result.status).toBe(1);
     expect(errorLines(result).at(-1)).toContain(`mnist-train: Could not write ${points}`);
     expect(errorLines(result).at(-1)).toContain(FULL);
@@ -74,6 +76,11 @@ describe.runIf(IS_ROOT_ON_LINUX)('train on a full disk', () => {
     const newest = await readCheckpoint(points, { onWarning: (text) => expect.unreachable(text) });
     expect(newest?.step).toBeGreaterThan(0);
     leave();
+    const stop = (child: ChildProcess, { stdout }: { stdout: string }) =>
+      void (stdout.includes('"event":"epoch"') && child.kill('SIGINT'));
+    const resumed = await runCli(['train', '--resume', points, '--json'], { ...options, onOutput: stop });
+    expect(resumed.status).toBe(130);
+    expect(eventsOf(resumed)[0]).toMatchObject({ event: 'start', resumed: { step: newest?.step } });
   });
 });
 
