@@ -1,21 +1,10 @@
-import { randomBytes } from 'node:crypto';
 import { fsync } from 'node:fs';
-import {
-  type FileHandle,
-  mkdir,
-  open,
-  readdir,
-  readlink,
-  realpath,
-  rename,
-  rm,
-  stat,
-  writeFile,
-} from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { type FileHandle, mkdir, open, readlink, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { basename, dirname, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { MnistTrainError } from './errors.js';
+import { removeLeftovers, temporaryName } from './temporary-files.js';
 
 /** What the usual system errors mean to a person, and what helps. */
 const SYSTEM_ERRORS: Record<string, string> = {
@@ -23,6 +12,8 @@ const SYSTEM_ERRORS: Record<string, string> = {
   EPERM: 'the system does not permit it. Choose another place or change the permissions.',
   EROFS: 'the disk is read-only. Choose another place.',
   ENOSPC: 'the disk is full. Free some space or choose another place.',
+  EFBIG: 'it would be larger than the system allows. Raise the limit (ulimit -f) or choose another place.',
+  EIO: 'the disk does not work. Check it, or choose another place.',
   EDQUOT: 'the disk quota is used up. Free some space or choose another place.',
   EEXIST: 'something else of that name is there. Choose another name.',
   EISDIR: 'it is a folder. Name a file.',
@@ -56,16 +47,12 @@ export async function flush(handle: FileHandle): Promise<void> {
   await fsyncAsync(handle.fd);
 }
 
-/** A name beside `path` that no other process and no other call uses. */
-export function temporaryName(path: string): string {
-  return `${path}.${process.pid}-${randomBytes(6).toString('hex')}.part`;
-}
-
 /**
  * Writes a file so that a reader, a crash or a full disk meets either the old content or the new, never a part of it:
  * the bytes go into a temporary file in the same folder, are flushed to the disk, and take the name in one step.
  * A symbolic link stays a link and the file it names is replaced. An existing file's permissions are kept.
- * A device or a pipe, which has no content to replace, is written to directly.
+ * A device or a pipe, which has no content to replace, is written to directly. What killed processes left of the same file
+ * is removed first, since the disk may have no room for both.
  *
  * @throws MnistTrainError ERR_FILE when the file cannot be written; no temporary file is left.
  */
@@ -78,6 +65,7 @@ export async function writeFileAtomic(path: string, bytes: Uint8Array): Promise<
       await writeFile(target, bytes); // fails with EISDIR for a folder
       return;
     }
+    await removeLeftovers(dirname(target), (name) => name === basename(target));
     temporary = temporaryName(target);
     const handle = await open(temporary, 'wx');
     try {
@@ -110,22 +98,32 @@ export async function replaceFile(temporary: string, target: string): Promise<vo
   await syncFolder(dirname(target));
 }
 
-/** Makes the folder that a file will be in. Throws ERR_FILE, naming the file. */
-export async function makeFolderOf(path: string): Promise<void> {
+/**
+ * Makes a folder and those above it. Node's recursive `mkdir` says ENOENT of disks that are full or read-only: where it does,
+ * folders are made one by one, and the system's own word is passed on. Throws system errors.
+ */
+export async function makeFolder(folder: string): Promise<void> {
   try {
-    await mkdir(dirname(path), { recursive: true });
+    await mkdir(folder, { recursive: true });
   } catch (error) {
-    throw fileError('write', path, error);
+    if (errorCode(error) !== 'ENOENT') throw error;
+    if ((await statIfThere(dirname(folder))) === null) await makeFolder(dirname(folder));
+    try {
+      await mkdir(folder);
+    } catch (cause) {
+      // Somebody else may have been quicker; a link that leads nowhere has the name as well.
+      if (errorCode(cause) !== 'EEXIST' || (await statIfThere(folder)) === null) throw cause;
+    }
   }
 }
 
-/** Removes what killed processes left of the file half-written, under the names of `temporaryName`. */
-export async function removeLeftovers(path: string): Promise<void> {
+/** Makes the folder that a file will be in. Throws ERR_FILE, naming the file, or the folder where that is a file itself. */
+export async function makeFolderOf(path: string): Promise<void> {
   const folder = dirname(path);
-  const names = await readdir(folder).catch(() => []); // what cannot be listed stays
-  for (const name of names) {
-    const end = name.startsWith(`${basename(path)}.`) ? name.slice(basename(path).length) : '';
-    if (/^\.\d+-[0-9a-f]{12}\.part$/.test(end)) await removeQuietly(join(folder, name));
+  try {
+    await makeFolder(folder);
+  } catch (error) {
+    throw fileError('write', errorCode(error) === 'EEXIST' ? folder : path, error);
   }
 }
 

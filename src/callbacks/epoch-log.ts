@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import type { EpochResult } from '../epoch-result.js';
 import { expected } from '../errors.js';
-import { errorCode, fileError, makeFolderOf, removeLeftovers, writeFileAtomic } from '../files.js';
+import { errorCode, fileError, makeFolderOf, writeFileAtomic } from '../files.js';
 import { checkBoolean } from '../options.js';
 import type { Callback, CallbackContext, CallbackState } from './callback.js';
 import { isCount, readState } from './state.js';
@@ -49,7 +49,6 @@ export class EpochLog implements Callback {
   async onTrainBegin(context: CallbackContext): Promise<void> {
     const { path, append, read } = this.#settings;
     const resumed = this.#resumedAt !== null || context.results.length > 0;
-    await removeLeftovers(path);
     this.#lines = read(append || resumed ? await readIfThere(path) : '', path);
     if (resumed && this.#cutOff(context)) await this.#write();
     this.#resumedAt = null;

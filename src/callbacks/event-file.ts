@@ -1,4 +1,4 @@
-import { appendFile, truncate } from 'node:fs/promises';
+import { appendFile, readdir, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileError, makeFolderOf, statIfThere } from '../files.js';
 import { encodeFileVersion, encodeScalars } from '../formats/tensorboard.js';
@@ -9,7 +9,14 @@ export interface EventFileState {
   readonly bytes: number;
 }
 
+const NAME = /^events\.out\.tfevents\.(\d{10})\./;
 let filesOfProcess = 0;
+
+/** TensorBoard reads a folder's files in the order of their names: of the time, in seconds, at least `earliest`. */
+function newName(earliest: number): string {
+  const seconds = String(Math.max(Math.floor(Date.now() / 1000), earliest)).padStart(10, '0');
+  return `events.out.tfevents.${seconds}.mnist-train.${process.pid}.${filesOfProcess++}`;
+}
 
 /** An event file that grows while TensorBoard reads it. It is made with its first events. */
 export class EventFile {
@@ -20,9 +27,15 @@ export class EventFile {
 
   constructor(folder: string) {
     this.#folder = folder;
-    // TensorBoard reads a folder's files in the order of their names.
-    const seconds = String(Math.floor(Date.now() / 1000)).padStart(10, '0');
-    this.#name = `events.out.tfevents.${seconds}.mnist-train.${process.pid}.${filesOfProcess++}`;
+    this.#name = newName(0);
+  }
+
+  /** Takes a name behind those of the files that are there, also where the clock was put back since. */
+  async begin(): Promise<void> {
+    // A folder that cannot be read is told of when it is written to.
+    const names = await readdir(this.#folder).catch(() => []);
+    const seconds = names.map((name) => Number(NAME.exec(name)?.[1] ?? 0));
+    this.#name = newName(Math.max(0, ...seconds) + 1);
   }
 
   get state(): EventFileState {
@@ -45,6 +58,8 @@ export class EventFile {
     try {
       await appendFile(path, bytes);
     } catch (error) {
+      // A full disk takes the beginning of a record: what is there stays whole. A second error would only hide the first.
+      await truncate(path, this.#bytes).catch(() => undefined);
       throw fileError('write', path, error);
     }
     this.#bytes += bytes.length;

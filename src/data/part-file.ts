@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { type FileHandle, mkdir, open, readdir, stat } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
-import { fileError, flush, removeQuietly, replaceFile, temporaryName } from '../files.js';
+import { type FileHandle, open } from 'node:fs/promises';
+import { errorCode, fileError, flush, makeFolderOf, removeQuietly, replaceFile } from '../files.js';
+import { temporaryName } from '../temporary-files.js';
 import type { Content } from './catalogue.js';
 
 /** Why a source did not deliver. Only errors of this class are a source's fault; a full disk is not. */
@@ -39,7 +39,7 @@ export async function writePart(
   const path = temporaryName(target);
   const hashes = { sha256: createHash('sha256'), md5: createHash('md5') };
   let bytes = 0;
-  const handle = await openNew(path);
+  const handle = await openNew(path, target);
   try {
     try {
       for await (const chunk of chunks) {
@@ -47,7 +47,7 @@ export async function writePart(
         if (bytes > maxBytes) throw new SourceFailure(`sent more than the ${maxBytes} bytes expected`);
         hashes.sha256.update(chunk);
         hashes.md5.update(chunk);
-        await write(handle, chunk, path);
+        await write(handle, chunk, target);
         onBytes(bytes);
       }
     } finally {
@@ -74,7 +74,16 @@ export function mismatch(part: Part, content: Content): SourceFailure {
   );
 }
 
-/** Flushes a part to the disk and gives it its name. */
+/** A part that is not there any more, since somebody tidied up: the file has to be fetched again. */
+export function removed(cause: unknown): SourceFailure {
+  return new SourceFailure('was removed before it was complete', { cause });
+}
+
+/**
+ * Flushes a part to the disk and gives it its name.
+ *
+ * @throws SourceFailure when somebody removed it.
+ */
 export async function commitPart(part: Part, target: string): Promise<void> {
   try {
     const handle = await open(part.path, 'r+');
@@ -85,39 +94,26 @@ export async function commitPart(part: Part, target: string): Promise<void> {
     }
     await replaceFile(part.path, target);
   } catch (error) {
+    if (errorCode(error) === 'ENOENT') throw removed(error);
     await removeQuietly(part.path);
     throw fileError('write', target, error);
   }
 }
 
-/** Parts are written all the time while they are alive: one untouched for so long belongs to a process that died. */
-const STALE_MILLISECONDS = 60 * 60 * 1000;
-
-/** Removes parts that killed processes left behind. */
-export async function removeStaleParts(directory: string, fileNames: readonly string[]): Promise<void> {
-  const entries = await readdir(directory).catch(() => [] as string[]); // no folder yet: nothing to remove
-  for (const entry of entries) {
-    const name = basename(entry).replace(/\.\d+-[0-9a-f]{12}\.part$/, '');
-    if (name === entry || !fileNames.includes(name.replace(/\.gz$/, ''))) continue;
-    const path = join(directory, entry);
-    const found = await stat(path).catch(() => undefined); // another process may have been quicker
-    if (found !== undefined && Date.now() - found.mtimeMs > STALE_MILLISECONDS) await removeQuietly(path);
-  }
-}
-
-async function openNew(path: string): Promise<FileHandle> {
+/** Errors name the target: a temporary file's name would tell a person nothing. */
+async function openNew(path: string, target: string): Promise<FileHandle> {
+  await makeFolderOf(target);
   try {
-    await mkdir(dirname(path), { recursive: true });
     return await open(path, 'wx');
   } catch (error) {
-    throw fileError('write', path, error);
+    throw fileError('write', target, error);
   }
 }
 
-async function write(handle: FileHandle, chunk: Uint8Array, path: string): Promise<void> {
+async function write(handle: FileHandle, chunk: Uint8Array, target: string): Promise<void> {
   try {
     await handle.writeFile(chunk); // from the current position on, all of it
   } catch (error) {
-    throw fileError('write', path, error);
+    throw fileError('write', target, error);
   }
 }

@@ -98,7 +98,7 @@ describe('an AArch64 processor', () => {
   });
 
   it('passes the native tests of kernels', () => {
-    execFileSync('scripts/test-neon.sh', { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] });
+    execFileSync(join(root, 'scripts', 'test-neon.sh'), { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] });
   });
 });
 

@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import {
   chmodSync,
   constants,
@@ -8,12 +8,14 @@ import {
   readFileSync,
   statSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { removeLeftovers, temporaryName, writeFileAtomic } from '../../src/files.js';
+import { makeFolder, writeFileAtomic } from '../../src/files.js';
+import { removeLeftovers, temporaryName } from '../../src/temporary-files.js';
 import { temporaryFolder } from '../helpers/small-dataset.js';
 
 const bytes = (text: string) => new TextEncoder().encode(text);
@@ -105,16 +107,66 @@ describe('writeFileAtomic', () => {
   });
 });
 
-describe('removeLeftovers', () => {
-  it('removes what is left of a file half-written, and nothing else', async () => {
+describe('makeFolder', () => {
+  it('makes folders above, also when several make them at once, and takes those that are there', async () => {
+    const folder = join(temporaryFolder(), 'a', 'b', 'c');
+    await Promise.all([makeFolder(folder), makeFolder(folder), makeFolder(join(folder, '..', 'd'))]);
+    await makeFolder(folder);
+    expect(readdirSync(join(folder, '..')).sort()).toEqual(['c', 'd']);
+  });
+
+  it('refuses where a file or a link that leads nowhere has the name', async () => {
+    const folder = temporaryFolder();
+    writeFileSync(join(folder, 'file'), '');
+    symlinkSync('nowhere', join(folder, 'link'));
+    await expect(makeFolder(join(folder, 'file'))).rejects.toMatchObject({ code: 'EEXIST' });
+    await expect(makeFolder(join(folder, 'file', 'below'))).rejects.toMatchObject({ code: 'ENOTDIR' });
+    await expect(makeFolder(join(folder, 'link'))).rejects.toMatchObject({ code: 'EEXIST' });
+  });
+});
+
+describe('temporary files', () => {
+  /** As `temporaryName` of another process on this machine. */
+  const nameOf = (path: string, pid: number) => temporaryName(path).replace(`.${process.pid}-`, `.${pid}-`);
+  const ended = spawnSync('true').pid;
+
+  it('are removed when their process is gone, and nothing else is', async () => {
     const folder = temporaryFolder();
     const path = join(folder, 'log.csv');
-    const others = ['log.csv', 'log.csv.part', 'log.csv.1-2.part', 'my.log.csv.1-0123456789ab.part', 'log.csvs.part'];
-    for (const name of others) writeFileSync(join(folder, name), '');
-    writeFileSync(join(folder, 'other.csv.1-0123456789ab.part'), '');
-    for (let count = 0; count < 3; count++) writeFileSync(temporaryName(path), '');
-    await removeLeftovers(path);
-    expect(readdirSync(folder).sort()).toEqual([...others, 'other.csv.1-0123456789ab.part'].sort());
-    await removeLeftovers(join(folder, 'no folder', 'file'));
+    const kept = [
+      'log.csv',
+      'log.csv.part',
+      `log.csv.${ended}-2.part`,
+      basename(nameOf(join(folder, 'my.log.csv'), ended)),
+      basename(nameOf(join(folder, 'log.csvs'), ended)),
+      basename(nameOf(path, process.ppid)),
+      basename(temporaryName(path)), // of this process: another call is writing it
+      `log.csv.${ended}-${'0'.repeat(12)}.part`, // of another machine
+    ];
+    for (const name of kept) writeFileSync(join(folder, name), '');
+    for (let count = 0; count < 3; count++) writeFileSync(nameOf(path, ended), '');
+    await removeLeftovers(folder, (name) => name === 'log.csv');
+    expect(readdirSync(folder).sort()).toEqual(kept.sort());
+    await removeLeftovers(join(folder, 'no folder'), () => true);
+  });
+
+  it.each([-1, 1])('of other machines are removed when the clock is more than an hour away (%i)', async (sign) => {
+    const folder = temporaryFolder();
+    const now = Date.now() / 1000;
+    for (const minutes of [59, 61]) {
+      const path = join(folder, `model.1-00000000${String(minutes).padStart(4, '0')}.part`);
+      writeFileSync(path, '');
+      utimesSync(path, now + sign * minutes * 60, now + sign * minutes * 60);
+    }
+    await removeLeftovers(folder, (name) => name === 'model');
+    expect(readdirSync(folder)).toEqual(['model.1-000000000059.part']);
+  });
+
+  it('go before their file is written anew', async () => {
+    const folder = temporaryFolder();
+    const path = join(folder, 'model');
+    writeFileSync(nameOf(path, ended), 'half');
+    await writeFileAtomic(path, bytes('new'));
+    expect(readdirSync(folder)).toEqual(['model']);
   });
 });

@@ -16,6 +16,7 @@ import { foldForTraining, loadForCommand } from '../dataset.js';
 import { chooseBackend, engineOf, engineText } from '../engine.js';
 import { checkOutputFile, shellWord } from '../files.js';
 import type { Output } from '../output.js';
+import { rescue, saveOrRescue } from '../rescue.js';
 import { checkpointOf, type ResumedFrom, resumedOptions } from '../resume.js';
 import { scheduleText } from '../schedules.js';
 import { addTrainOptions, type TrainOptions } from '../train-options.js';
@@ -57,7 +58,7 @@ async function train(context: Context, received: TrainOptions): Promise<void> {
     announce(context, options, { plan, model, backend, ...data, from });
     const parts = foldForTraining(data.train, options);
     const history = await runEpochs(context, options, { plan, model, ...parts, callbacks, checkpoint });
-    await model.save(options.out, { metadata: { dataset: plan.dataset } });
+    await saveOrRescue(model, options.out, { dataset: plan.dataset }, output);
     const summary = {
       trainSeconds: history.trainSeconds,
       epochs: history.epochs.length,
@@ -175,8 +176,9 @@ async function runEpochs(
 }
 
 /**
- * A training that diverged has gone back to weights whose loss was finite: epochs of work are not thrown away. They may be
- * worse than what an earlier training left, so they take no file's place.
+ * Epochs of work are not thrown away when a training fails. One that diverged has gone back to weights whose loss was finite;
+ * they may be worse than what an earlier training left, so they take no file's place. Where a log or a checkpoint cannot be
+ * written, the weights are as good as ever.
  */
 async function keepGoodWeights(
   error: unknown,
@@ -185,7 +187,9 @@ async function keepGoodWeights(
   out: string,
   output: Output,
 ): Promise<void> {
-  if (!(error instanceof MnistTrainError) || error.code !== 'ERR_NON_FINITE' || existsSync(out)) return;
+  if (!(error instanceof MnistTrainError)) return;
+  if (error.code === 'ERR_FILE') await rescue(model, out, { dataset }, output);
+  if (error.code !== 'ERR_NON_FINITE' || existsSync(out)) return;
   await model.save(out, { metadata: { dataset } });
   output.note(`The model from before it diverged is in ${out}.`);
 }

@@ -12,7 +12,8 @@ import {
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { expected, MnistTrainError } from '../../errors.js';
-import { errorCode, fileError, writeFileAtomic } from '../../files.js';
+import { errorCode, fileError, makeFolder, writeFileAtomic } from '../../files.js';
+import { isRunning } from '../../temporary-files.js';
 import { shellWord } from '../files.js';
 import { UsageError } from '../usage.js';
 import type { SweepDescription } from './plan.js';
@@ -49,7 +50,9 @@ export class SweepFolder {
     if (existsSync(path) && !statSync(path).isDirectory()) {
       throw new UsageError(expected('the name of a folder', '--out', path, 'This is a file.').message);
     }
-    attempt(path, () => mkdirSync(path, { recursive: true }));
+    await makeFolder(path).catch((error) => {
+      throw fileError('write', path, error);
+    });
     lock(path);
     try {
       await checkDescription(path, description);
@@ -122,7 +125,8 @@ function lock(folder: string): void {
       if (errorCode(error) !== 'EEXIST' || round === 3) throw fileError('write', path, error);
     }
     const owner = ownerOf(path);
-    if (isRunning(owner)) {
+    // A process of the same number as this one is one that ended, in a container say, where numbers begin anew.
+    if (owner !== process.pid && isRunning(owner)) {
       const hint = `If that is no sweep, remove ${shellWord(path)}.`;
       throw new UsageError(
         `Expected a folder that no other sweep works in for --out, and process ${owner} does. ${hint}`,
@@ -139,17 +143,6 @@ function ownerOf(path: string): number {
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return 0;
     throw fileError('read', path, error);
-  }
-}
-
-/** A process of the same number as this one is one that ended, in a container say, where numbers begin anew. */
-function isRunning(pid: number): boolean {
-  if (!Number.isInteger(pid) || pid <= 0 || pid === process.pid) return false;
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return errorCode(error) === 'EPERM';
   }
 }
 

@@ -1,7 +1,7 @@
-import { mkdir, readdir, readFile, rename } from 'node:fs/promises';
+import { readdir, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MnistTrainError } from '../../errors.js';
-import { errorCode, fileError, removeQuietly, writeFileAtomic } from '../../files.js';
+import { errorCode, fileError, makeFolder, removeQuietly, writeFileAtomic } from '../../files.js';
 import {
   type CheckpointFile,
   type DecodedCheckpoint,
@@ -74,7 +74,7 @@ export async function writeCheckpoint(folder: string, step: number, file: Checkp
 /** Makes the folder, and removes what a killed process left half-written. Throws ERR_FILE. */
 export async function openFolder(folder: string): Promise<void> {
   try {
-    await mkdir(folder, { recursive: true });
+    await makeFolder(folder);
   } catch (error) {
     throw fileError('write', folder, error);
   }
