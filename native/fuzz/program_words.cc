@@ -1,0 +1,34 @@
+// A tool around the fuzzer: `program_words ops` lists the ops in the order of their codes, `program_words text FILE`
+// shows a file of words, such as one that the fuzzer left, as text for native/fuzz/corpus, and `program_words words
+// FILE OUT` makes such a file of a text.
+#include <stdio.h>
+#include <string.h>
+
+#include "../engine/ops.h"
+#include "program_text.h"
+
+int main(int count, char** arguments) {
+  using namespace mnist_train;
+  using namespace mnist_train::fuzz;
+  const auto is = [&](const char* command, int wanted) {
+    return count == wanted && strcmp(arguments[1], command) == 0;
+  };
+  std::string contents, error;
+  Words words;
+  if (is("ops", 2)) {
+    for (size_t i = 0; i < op_kind_count(); i++) printf("%s\n", op_kind(i).name);
+    return 0;
+  }
+  if (is("text", 3) && read_file(arguments[2], &contents)) {
+    words.resize(contents.size() / sizeof(double));
+    memcpy(words.data(), contents.data(), words.size() * sizeof(double));
+    fputs(text_of(words).c_str(), stdout);
+    return 0;
+  }
+  if (is("words", 4) && read_file(arguments[2], &contents)) {
+    FILE* const out = words_of(contents, &words, &error) ? fopen(arguments[3], "wb") : nullptr;
+    if (out && fwrite(words.data(), sizeof(double), words.size(), out) == words.size() && fclose(out) == 0) return 0;
+  }
+  fprintf(stderr, "Expected: ops, text FILE, or words FILE OUT. %s\n", error.c_str());
+  return 2;
+}
