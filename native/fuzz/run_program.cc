@@ -387,7 +387,8 @@ class Team {
     const auto run_stretch = [&] {
       size_t members[kMembers];
       for (size_t i = 0; i < kMembers; i++) members[i] = i;
-      for (size_t i = kMembers; i > 1; i--) std::swap(members[i - 1], members[random_->below(static_cast<uint32_t>(i))]);
+      for (size_t i = kMembers; i > 1; i--)
+        std::swap(members[i - 1], members[random_->below(static_cast<uint32_t>(i))]);
       for (const size_t member : members) {
         for (const Item& item : stretch) {
           const size_t begin = item.step * batch;
