@@ -5,6 +5,7 @@
 
 #include "memory.h"
 #include "ops.h"
+#include "program_checks.h"
 
 namespace mnist_train {
 namespace {
@@ -196,6 +197,10 @@ bool parse_section(Reader& reader, Program* program) {
   for (size_t i = 0; i < ops && reader.ok(); i++) parse_op(reader, program, id);
   if (!reader.ok()) return false;
   if (!absorb_updates(reader, &section)) return false;
+  for (const Op& op : section.ops) {
+    const char* wrong = op.absorbed ? nullptr : check_overlap(*program, section, op);
+    if (wrong) return reader.fail(std::string(op.kind->name) + ": " + wrong);
+  }
   return reader.ok();
 }
 
@@ -209,6 +214,7 @@ bool parse_program(const double* words, size_t count, Program* program, std::str
   program->scalars = reader.size("number of scalars", 1 << 20);
   const size_t buffers = reader.size("number of buffers", kMostBuffers);
   for (size_t i = 0; i < buffers && reader.ok(); i++) parse_buffer(reader, program);
+  if (const char* wrong = reader.ok() ? check_places(*program) : nullptr) return reader.fail(wrong);
   const size_t sections = reader.size("number of sections", kSectionCount);
   for (size_t i = 0; i < sections && reader.ok(); i++) parse_section(reader, program);
   if (reader.ok() && !reader.at_end()) reader.fail("words follow the program");
