@@ -201,6 +201,7 @@ bool parse_section(Reader& reader, Program* program) {
     const char* wrong = op.absorbed ? nullptr : check_overlap(*program, section, op);
     if (wrong) return reader.fail(std::string(op.kind->name) + ": " + wrong);
   }
+  if (const char* wrong = check_flow(*program, id)) return reader.fail(wrong);
   return reader.ok();
 }
 

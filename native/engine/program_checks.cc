@@ -1,6 +1,7 @@
 #include "program_checks.h"
 
 #include <algorithm>
+#include <map>
 
 #include "memory.h"
 #include "op_fields.h"
@@ -95,6 +96,48 @@ const char* check_overlap(const Program& program, const Section& section, const 
     }
   }
   return nullptr;
+}
+
+const char* check_flow(const Program& program, SectionId id) {
+  const Section& section = program.sections[id];
+  const Region region = static_cast<Region>(kTrain + id);
+  // Training's memory can be written from outside, but for what may be lists.
+  const auto checked = [&](const Buffer& b) { return b.region == region && (id != kTrainSection || b.sparse); };
+  std::vector<bool> written(program.buffers.size(), false);
+  std::map<size_t, int> places;  // of the buffers that were written and do not overlap, by offset
+  const auto write = [&](int index) {
+    const Buffer& own = program.buffers[static_cast<size_t>(index)];
+    if (!checked(own)) return;
+    auto at = places.upper_bound(own.offset);
+    if (at != places.begin()) at--;
+    while (at != places.end() && at->first < own.offset + bytes_of(own)) {
+      const size_t other = static_cast<size_t>(at->second);
+      if (!overlap(program.buffers[other], own)) {
+        at++;
+        continue;
+      }
+      written[other] = false;
+      at = places.erase(at);
+    }
+    places[own.offset] = index;
+    written[static_cast<size_t>(index)] = true;
+  };
+  if (id == kInferSection) write(section.input);
+  for (const Op& op : section.ops) {
+    bool missing = false;
+    for_fields(op, [&](const Field& field) {
+      const bool reads = field.letter != 'w';
+      const size_t index = static_cast<size_t>(field.buffer);
+      missing = missing || (reads && checked(program.buffers[index]) && !written[index]);
+    });
+    if (missing) return "an op reads what none before it has written";
+    for_fields(op, [&](const Field& field) {
+      if (field.letter != 'r') write(field.buffer);
+    });
+  }
+  if (id != kInferSection) return nullptr;
+  if (program.buffers[static_cast<size_t>(section.output)].sparse) return "the output may be lists";
+  return written[static_cast<size_t>(section.output)] ? nullptr : "the output is not written";
 }
 
 }  // namespace mnist_train

@@ -16,6 +16,11 @@ const char* check_places(const Program& program);
 // would see each other's results or not, as it happens. Element by element an output may be the input, whole.
 const char* check_overlap(const Program& program, const Section& section, const Op& op);
 
+// What evaluation and inference read of their own memory, and inference's output, was written before in the same step,
+// and not overwritten by what shares its space: what steps before left there depends on threads and chunks. In any
+// section, samples that may be lists have come from `gather` or are inference's input.
+const char* check_flow(const Program& program, SectionId id);
+
 }  // namespace mnist_train
 
 #endif  // MNIST_TRAIN_ENGINE_PROGRAM_CHECKS_H_
