@@ -227,7 +227,9 @@ void test_slots_outside_training() {
   const std::vector<double> loss = {code("crossEntropy"), 0, 1, 2, -1, 0};
   const std::vector<Spec> evaluated = {in(images(5), 3), in(winners(1), 3), in(fixed(1, 5), 1)};
   std::string error;
-  CHECK_MESSAGE(parses(section_program({1, -1, -1}, evaluated, {loss}), &error), error);
+  CHECK_MESSAGE(
+      parses(section_program({1, -1, -1}, evaluated, {{code("gather"), 0, 0}, {code("gather"), 1, 1}, loss}), &error),
+      error);
   CHECK(!parses(section_program({1, -1, -1}, {in(fixed(5, 40), 1)}, {{code("maxNorm"), 0, 1.5}}), &error));
   CHECK_MESSAGE(error.find("only training may change") != std::string::npos, error);
   const std::vector<double> dense = {code("dense"), 0, 1, -1, 2, 0, 0};
