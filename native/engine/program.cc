@@ -139,7 +139,10 @@ bool parse_op(Reader& reader, Program* program, SectionId section) {
     const size_t floats = op.kind->scratch(*program, op);
     if (floats > program->scratch_floats) program->scratch_floats = floats;
   }
-  program->sections[section].ops.push_back(op);
+  Section& own = program->sections[section];
+  if (op.kind->reports && own.reports) return reader.fail("a section has two losses");
+  own.reports = own.reports || op.kind->reports;
+  own.ops.push_back(op);
   return true;
 }
 
