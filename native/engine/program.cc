@@ -3,6 +3,8 @@
 #include <ctype.h>
 #include <string.h>
 
+#include <algorithm>
+
 #include "memory.h"
 #include "ops.h"
 #include "program_checks.h"
@@ -159,14 +161,29 @@ bool absorb_updates(Reader& reader, Section* section) {
     *update = static_cast<int>(at);
     return owner < at;
   };
+  std::vector<int> unwritten;
   for (size_t i = 0; i < section->ops.size(); i++) {
     Op& op = section->ops[i];
     if (!is_op(op, "denseBackward") || op.values[0] == 0) continue;
     if (op.buffers[3] == kNoBuffer) return reader.fail("an update has no gradient");
+    unwritten.push_back(op.buffers[3]);
     if (!absorb(i, i + 1, op.buffers[3], &op.weights_update)) return false;
-    if (op.buffers[4] != kNoBuffer && !absorb(i, i + 2, op.buffers[4], &op.bias_update)) return false;
+    if (op.buffers[4] == kNoBuffer) continue;
+    unwritten.push_back(op.buffers[4]);
+    if (!absorb(i, i + 2, op.buffers[4], &op.bias_update)) return false;
   }
-  return true;
+  if (unwritten.empty()) return true;
+  std::sort(unwritten.begin(), unwritten.end());
+  const bool twice = std::adjacent_find(unwritten.begin(), unwritten.end()) != unwritten.end();
+  bool touched = twice;
+  for (const Op& op : section->ops) {
+    const bool absorbs = op.weights_update != kNoOp;
+    for (size_t field = 0; field < kMaxOpBuffers; field++) {
+      if ((op.absorbed && field == 1) || (absorbs && (field == 3 || field == 4))) continue;
+      touched = touched || std::binary_search(unwritten.begin(), unwritten.end(), op.buffers[field]);
+    }
+  }
+  return touched ? reader.fail("a gradient that an update takes in its place is used elsewhere") : true;
 }
 
 bool parse_section(Reader& reader, Program* program) {
