@@ -24,7 +24,8 @@ inline bool is_matrix(const Buffer& b, size_t rows, size_t columns) {
   return is_float(b) && !b.batched && b.rows == rows && b.columns == columns;
 }
 
-inline bool is_vector(const Buffer& b, size_t length) { return is_float(b) && !b.batched && b.elements() == length; }
+// One row: of several, the layout for a team would not be the order that ops take the elements of a vector in.
+inline bool is_vector(const Buffer& b, size_t length) { return is_matrix(b, 1, length); }
 
 inline bool is_batch(const Buffer& b, size_t columns) { return is_float(b) && b.batched && b.columns == columns; }
 
