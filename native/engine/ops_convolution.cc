@@ -51,6 +51,7 @@ const char* check_conv2d(const Program& program, const Op& op) {
   Windows w;
   if (const char* wrong = check_convolution(program, op, &w)) return wrong;
   const size_t filters = buffer_of(program, op, 1).columns;
+  if (!is_flag(op.values[kWindowValues + 2])) return "bad pool flag";
   if (!absent(op, 2) && !is_vector(buffer_of(program, op, 2), filters)) return "shape of the bias";
   if (!fits_output(w, filters, pools(op), buffer_of(program, op, 3))) return "shape of the output";
   if (!absent(op, 4) && !pools(op)) return "winners without a pool";
@@ -87,6 +88,7 @@ const char* check_conv2d_backward(const Program& program, const Op& op) {
   const Buffer& input = buffer_of(program, op, 0);
   const Buffer& weights = buffer_of(program, op, 1);
   const Buffer& d_output = buffer_of(program, op, 2);
+  if (!is_flag(op.values[kWindowValues])) return "bad pool flag";
   const bool pool = op.values[kWindowValues] != 0;
   if (!fits_output(w, weights.columns, pool, d_output)) return "shape of dOutput";
   if (absent(op, 3) == pool) return "winners go with a pool";

@@ -120,7 +120,9 @@ bool parse_op(Reader& reader, Program* program, SectionId section) {
   for (size_t i = 0; i < kMaxOpValues; i++) op.values[i] = 0;
   for (const char* field = op.kind->fields; *field; field++) {
     if (*field == 'v') {
-      op.values[values++] = reader.number("value");
+      const double value = reader.number("value");
+      if (value != value) return reader.fail("a value is not a number");
+      op.values[values++] = value;
       continue;
     }
     const bool optional = isupper(*field) != 0;
