@@ -119,15 +119,13 @@ const char* check_sum_parts(const Program& program, const Op& op) {
   const Buffer& parts = buffer_of(program, op, 0);
   const Buffer& output = buffer_of(program, op, 1);
   if (!is_float(parts) || !is_float(output) || parts.batched || output.batched) return "parts and output are fixed";
-  return parts.elements() % output.elements() == 0 ? nullptr : "shape of the parts";
+  return is_parts(program, parts, output.elements()) ? nullptr : "shape of the parts";
 }
 
 void run_sum_parts(const StepContext& c, const Op& op, Slice slice) {
-  const Buffer& parts = c.buffer(op.buffers[0]);
-  const Buffer& output = c.buffer(op.buffers[1]);
-  const size_t count = smaller(parts_of(c.rows), parts.elements() / output.elements());
   c.kernels->sum_parts(
-      {c.pointer<float>(op.buffers[0]), c.pointer<float>(op.buffers[1]), c.layout_of(op.buffers[1]), count}, slice);
+      {c.pointer<float>(op.buffers[0]), c.pointer<float>(op.buffers[1]), c.layout_of(op.buffers[1]), parts_of(c.rows)},
+      slice);
 }
 
 void accesses_sum_parts(const Program&, const Section&, const Op& op, Team, Accesses* list) {
