@@ -15,7 +15,8 @@ namespace {
 constexpr double kFormatVersion = 2;
 // Far above what fits in memory, far below what a size_t product of two could overflow.
 constexpr double kLargestSize = 1099511627776.0;  // 2^40
-constexpr double kMostBuffers = 1000000, kMostOps = 1000000;
+// More than networks of a thousand layers have, few enough for what takes the square of them in schedule().
+constexpr double kMostBuffers = 1 << 16, kMostOps = 1 << 15;
 
 // Takes words one after the other. After the first failure every call fails.
 class Reader {
