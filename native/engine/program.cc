@@ -17,6 +17,10 @@ constexpr double kFormatVersion = 2;
 constexpr double kLargestSize = 1099511627776.0;  // 2^40
 // More than networks of a thousand layers have, few enough for what takes the square of them in schedule().
 constexpr double kMostBuffers = 1 << 16, kMostOps = 1 << 15;
+// Scratch memory is in proportion to what an op touches: convolutions in wide strides, or of thin images in kernels
+// that are long the other way, would else ask for gigabytes with a few hundred kilobytes of buffers.
+constexpr size_t kAnyScratch = size_t{1} << 20;  // floats
+constexpr double kMostScratch = 256;
 
 // Takes words one after the other. After the first failure every call fails.
 class Reader {
@@ -109,6 +113,17 @@ bool check_access(Reader& reader, const Program& program, int index, SectionId s
   return true;
 }
 
+// What an op touches for one sample.
+double elements_of(const Program& program, const Op& op) {
+  double elements = 0;
+  for (const int index : op.buffers) {
+    if (index == kNoBuffer) continue;
+    const Buffer& b = program.buffers[static_cast<size_t>(index)];
+    elements += static_cast<double>(b.batched ? b.columns : b.elements());
+  }
+  return elements;
+}
+
 bool parse_op(Reader& reader, Program* program, SectionId section) {
   const double most_buffers = static_cast<double>(program->buffers.size()) - 1;
   Op op;
@@ -142,6 +157,9 @@ bool parse_op(Reader& reader, Program* program, SectionId section) {
   if (const char* wrong = op.kind->check(*program, op)) return reader.fail(std::string(op.kind->name) + ": " + wrong);
   if (op.kind->scratch) {
     const size_t floats = op.kind->scratch(*program, op);
+    if (floats > kAnyScratch && static_cast<double>(floats) > kMostScratch * elements_of(*program, op)) {
+      return reader.fail(std::string(op.kind->name) + " takes too much memory for the size of its buffers");
+    }
     if (floats > program->scratch_floats) program->scratch_floats = floats;
   }
   Section& own = program->sections[section];
