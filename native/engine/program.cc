@@ -113,6 +113,8 @@ bool check_access(Reader& reader, const Program& program, int index, SectionId s
   return true;
 }
 
+bool is_op(const Op& op, const char* name) { return strcmp(op.kind->name, name) == 0; }
+
 // What an op touches for one sample.
 double elements_of(const Program& program, const Op& op) {
   double elements = 0;
@@ -151,6 +153,10 @@ bool parse_op(Reader& reader, Program* program, SectionId section) {
     if (program->buffers[static_cast<size_t>(index)].sparse && op.kind->sparse_field != static_cast<int>(buffers) - 1) {
       return reader.fail(std::string(op.kind->name) + " cannot take a sparse buffer here");
     }
+    // It makes lists by columns of them, and only members that train have the room.
+    if (program->buffers[static_cast<size_t>(index)].sparse && section != kTrainSection && is_op(op, "denseBackward")) {
+      return reader.fail("denseBackward takes sparse buffers only in training");
+    }
   }
   if (!reader.ok()) return false;
   if (op.kind->needs_data && section == kInferSection) return reader.fail(std::string(op.kind->name) + " cannot infer");
@@ -168,8 +174,6 @@ bool parse_op(Reader& reader, Program* program, SectionId section) {
   own.ops.push_back(op);
   return true;
 }
-
-bool is_op(const Op& op, const char* name) { return strcmp(op.kind->name, name) == 0; }
 
 // A denseBackward with `update` does the work of the optimizer ops that follow it. The gradients then have no other
 // reader: nothing is written to their buffers.
