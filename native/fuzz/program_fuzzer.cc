@@ -193,6 +193,32 @@ void change_ops(Words* words, Random* random) {
   }
 }
 
+// Two sections change their names and memory.
+void change_sections(Words* words, Random* random) {
+  const std::vector<WordKind> kinds = kinds_of(*words);
+  const double a = static_cast<double>(random->below(kSectionCount)),
+               b = static_cast<double>(random->below(kSectionCount));
+  for (size_t i = 0; i < words->size(); i++) {
+    const double first = kinds[i] == WordKind::kRegion ? kTrain : 0;
+    if (kinds[i] != WordKind::kRegion && kinds[i] != WordKind::kSectionId) continue;
+    double& word = (*words)[i];
+    word = word == first + a ? first + b : word == first + b ? first + a : word;
+  }
+}
+
+// Only a few of the ops stay: most other changes then leave a program whole that is not refused for the rest of it.
+void leave_few_ops(Words* words, Random* random) {
+  std::vector<OpPlace> ops = ops_of(kinds_of(*words));
+  const size_t kept = 1 + random->below(4);
+  while (ops.size() > kept) {
+    const size_t at = random->below(ops.size());
+    (*words)[ops[at].count] -= 1;
+    words->erase(words->begin() + static_cast<ptrdiff_t>(ops[at].begin),
+                 words->begin() + static_cast<ptrdiff_t>(ops[at].end));
+    ops = ops_of(kinds_of(*words));
+  }
+}
+
 // One more buffer, like another one.
 void add_buffer(Words* words, Random* random) {
   const size_t buffers = buffers_of(*words, kinds_of(*words));
@@ -253,7 +279,13 @@ extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t mos
   Random random(seed);
   Words words = words_at(data, size);
   for (size_t changes = 1 + random.below(3); changes > 0; changes--) {
-    switch (random.below(8)) {
+    switch (random.below(9)) {
+      case 8:
+        if (random.one_in(4))
+          leave_few_ops(&words, &random);
+        else
+          change_sections(&words, &random);
+        break;
       case 0:
       case 1:
         change_number(&words, &random);

@@ -45,7 +45,7 @@ std::vector<WordKind> kinds_of(const Words& words) {
   }
   const size_t sections = count_of(mark(WordKind::kCount));
   for (size_t i = 0; i < sections && at < words.size(); i++) {
-    mark(WordKind::kOther);
+    mark(WordKind::kSectionId);
     mark(WordKind::kSize);
     mark(WordKind::kEndpoint);
     mark(WordKind::kEndpoint);
@@ -66,7 +66,7 @@ std::string text_of(const Words& words) {
   std::string text;
   for (size_t i = 0; i < words.size(); i++) {
     const bool first_of_buffer = kinds[i] == WordKind::kRegion, op = kinds[i] == WordKind::kOpCode;
-    const bool section = kinds[i] == WordKind::kOther && i > 7 && kinds[i - 1] != WordKind::kOther;
+    const bool section = kinds[i] == WordKind::kSectionId;
     const bool sections = kinds[i] == WordKind::kCount && kinds[i - 1] == WordKind::kFlag;
     if (i > 0) text += first_of_buffer || op || section || sections ? '\n' : ' ';
     const double code = words[i];

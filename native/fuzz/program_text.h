@@ -15,6 +15,7 @@ using Words = std::vector<double>;
 enum class WordKind {
   kOther,  // also all words behind the place where a program stops making sense
   kRegionSize,
+  kSectionId,
   kCount,  // of buffers, sections or ops
   kRegion,
   kFlag,  // also the element type

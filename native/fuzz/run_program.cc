@@ -28,9 +28,12 @@ namespace fuzz {
 namespace {
 
 // What a fuzzer has patience for: memory, samples, and operations of a step.
-constexpr size_t kMostBytes = 1 << 20, kMostRows = 1 << 12, kMostScalars = 1 << 12;
-constexpr double kMostWork = 1 << 24;
+constexpr size_t kMostBytes = 1 << 19, kMostRows = 1 << 12, kMostScalars = 1 << 12;
+constexpr double kMostWork = 1 << 21;
 constexpr size_t kMembers = 3;
+// The most memory that an engine of one thread may take: so much, and so many times its buffers' (scratch memory
+// thrice, lists of single rows in whole cache lines).
+constexpr double kAnyMemory = 1 << 24, kMostMemory = 1024;
 
 class Random {
  public:
@@ -518,6 +521,12 @@ Outcome run_program(const double* words, size_t count) {
   Willing willing;
   Engine engine;
   if (!engine.open(program, kernels, 1) || !run_engine(&engine, setup, &willing, &by_engine)) return outcome;
+  double worth = kAnyMemory;
+  for (const size_t size : program.region_sizes) worth += kMostMemory * static_cast<double>(size);
+  if (static_cast<double>(engine.memory_bytes()) > worth) {
+    outcome.mismatch = "memory of " + std::to_string(engine.memory_bytes()) + " bytes";
+    return outcome;
+  }
   Team team(program, targets[supported - 1].table, &random);
   team.run(setup, willing, &by_team);
   outcome.ran = true;
