@@ -13,8 +13,10 @@
 #include "../engine/op_fields.h"
 #include "../targets/dispatch.h"
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
+#if defined(__SANITIZE_ADDRESS__)  // gcc
+#include <sanitizer/asan_interface.h>
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)  // clang
 #include <sanitizer/asan_interface.h>
 #endif
 #endif
@@ -246,23 +248,18 @@ bool run_engine(Engine* engine, const Setup& setup, Willing* willing, Results* r
 // Memory of exactly so many bytes, with nothing that may be touched behind it or between buffers.
 class Region {
  public:
-  explicit Region(size_t bytes) : bytes_((bytes + 63) / 64 * 64) {
-    data_ = static_cast<char*>(aligned_alloc(64, bytes_ + 64));
-    memset(data_, 0, bytes_ + 64);
-    ASAN_POISON_MEMORY_REGION(data_, bytes_ + 64);
+  explicit Region(size_t bytes) {
+    if (!memory_.allocate(bytes + kAlignment)) abort();
+    ASAN_POISON_MEMORY_REGION(data(), memory_.size());
   }
-  ~Region() {
-    ASAN_UNPOISON_MEMORY_REGION(data_, bytes_ + 64);
-    free(data_);
-  }
+  ~Region() { ASAN_UNPOISON_MEMORY_REGION(data(), memory_.size()); }
   Region(const Region&) = delete;
   Region& operator=(const Region&) = delete;
-  void open(size_t offset, size_t bytes) { ASAN_UNPOISON_MEMORY_REGION(data_ + offset, bytes); }
-  char* data() const { return data_; }
+  void open(size_t offset, size_t bytes) { ASAN_UNPOISON_MEMORY_REGION(data() + offset, bytes); }
+  char* data() const { return memory_.data(); }
 
  private:
-  char* data_;
-  size_t bytes_;
+  AlignedMemory memory_;
 };
 
 class Team {
