@@ -39,17 +39,22 @@ constexpr double kAnyMemory = 1 << 24, kMostMemory = 1024;
 
 class Random {
  public:
-  explicit Random(uint64_t seed) : state_(seed * 0x9e3779b97f4a7c15u + 1) {}
+  explicit Random(uint64_t seed) : state_(seed * 0x9e3779b97f4a7c15u + 1), wild_(seed % 16 == 0) {}
   uint32_t next() {
     state_ = state_ * 6364136223846793005u + 1442695040888963407u;
     return static_cast<uint32_t>(state_ >> 33);
   }
   uint32_t below(uint32_t bound) { return next() % bound; }
-  // A third are zeros, as in images and behind rectifiers.
-  float number() { return below(3) == 0 ? 0.0f : static_cast<float>(next() & 0xffff) / 32768.0f - 1.0f; }
+  // A third are zeros, as in images and behind rectifiers. Some programs meet numbers at the ends of what there is.
+  float number() {
+    static const float kEnds[] = {NAN, INFINITY, -INFINITY, 3e38f, -3e38f, 1e-45f, -0.0f};
+    if (wild_ && below(8) == 0) return kEnds[below(sizeof(kEnds) / sizeof(kEnds[0]))];
+    return below(3) == 0 ? 0.0f : static_cast<float>(next() & 0xffff) / 32768.0f - 1.0f;
+  }
 
  private:
   uint64_t state_;
+  bool wild_;
 };
 
 uint64_t hash_of(const double* words, size_t count) {
