@@ -85,6 +85,7 @@
         'engine/ops_weights.cc',
         'engine/peak.cc',
         'engine/program.cc',
+        'engine/program_checks.cc',
         'engine/schedule.cc',
         'engine/thread.cc',
         'engine/thread_budget.cc',

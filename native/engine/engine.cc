@@ -30,6 +30,10 @@ bool Engine::open_list_rooms() {
       if (b.sparse) sparse_columns = larger(sparse_columns, b.columns);
     }
   }
+  if (columns == 0) {
+    list_rooms_.resize(threads(), ListRoom{});
+    return true;
+  }
   const bool with_rows = columns * capacity <= kMostRowEntries;
   if (!with_rows) columns = sparse_columns;
   // One cache line more than the capacity: lists a power of two apart would share a few sets of the cache.
@@ -70,9 +74,14 @@ bool Engine::open(Program program, const KernelTable* kernels, size_t threads) {
   scratch_stride_ = rounded_up(program_.scratch_floats, 16);
   if (!scratch_.allocate(scratch_stride_ * threads * sizeof(float))) return false;
   memory_bytes_ += scratch_.size() + program_.region_sizes[kParameters];
-  const size_t train = program_.sections[kTrainSection].capacity;
-  const size_t evaluate = program_.sections[kEvaluateSection].capacity;
-  for (auto& metrics : row_metrics_) metrics.assign(train > evaluate ? train : evaluate, RowMetrics{0, 0});
+  size_t reporting = 0;
+  for (const Section& section : program_.sections) {
+    if (section.reports) reporting = larger(reporting, section.capacity);
+  }
+  for (AlignedMemory& metrics : row_metrics_) {
+    if (!metrics.allocate(reporting * sizeof(RowMetrics))) return false;
+    memory_bytes_ += metrics.size();
+  }
   estimate_care();
   // All zeros, as the parameters are: memory that is not touched costs nothing.
   published_.reset(new (std::nothrow) AlignedMemory());

@@ -119,6 +119,9 @@ class Engine {
   void for_shares(size_t thread, const Advance& advance, const Visit& visit) const;
   void meet(size_t step, size_t thread, Advance* advance);
   bool all_finite(const Run& run, size_t step, Slice slice) const;
+  RowMetrics* metrics_of(size_t step) const {
+    return reinterpret_cast<RowMetrics*>(row_metrics_[step % kMetricSlots].data());
+  }
   void report_step(Run* run, size_t step);
   void run_op(const StepContext& context, size_t index, size_t step, Slice slice, Advance* advance);
   bool begin_publishing();
@@ -164,7 +167,7 @@ class Engine {
   Care care_[kSectionCount];
   AlignedMemory kept_[2];  // parameters and slots
   static constexpr size_t kMetricSlots = 3;
-  std::vector<RowMetrics> row_metrics_[kMetricSlots];  // of the steps in turn
+  AlignedMemory row_metrics_[kMetricSlots];  // of the steps in turn, a RowMetrics for each row
   std::atomic<size_t> predictions_expected_{0};
   size_t memory_bytes_ = 0;
 

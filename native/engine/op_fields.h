@@ -24,7 +24,8 @@ inline bool is_matrix(const Buffer& b, size_t rows, size_t columns) {
   return is_float(b) && !b.batched && b.rows == rows && b.columns == columns;
 }
 
-inline bool is_vector(const Buffer& b, size_t length) { return is_float(b) && !b.batched && b.elements() == length; }
+// One row: of several, the layout for a team would not be the order that ops take the elements of a vector in.
+inline bool is_vector(const Buffer& b, size_t length) { return is_matrix(b, 1, length); }
 
 inline bool is_batch(const Buffer& b, size_t columns) { return is_float(b) && b.batched && b.columns == columns; }
 
@@ -47,6 +48,8 @@ inline bool is_whole(double value, double least, double most) {
   return value >= least && value <= most && value == static_cast<double>(static_cast<uint64_t>(value));
 }
 
+inline bool is_flag(double value) { return value == 0 || value == 1; }
+
 constexpr double kMostWord = 4294967295.0;
 
 // Scalars are any numbers: what is no whole word counts as epoch 0.
@@ -55,11 +58,16 @@ inline uint32_t epoch_of(float scalar) {
 }
 
 inline const char* check_activation(double value) {
-  const bool known = value >= 0 && value < static_cast<double>(Activation::kCount);
+  const bool known = is_whole(value, 0, static_cast<double>(Activation::kCount) - 1);
   return known ? nullptr : "unknown activation";
 }
 
 inline Activation activation_of(double value) { return static_cast<Activation>(static_cast<int>(value)); }
+
+// NaN is no smoothing.
+inline const char* check_smoothing(double smoothing) {
+  return smoothing >= 0 && smoothing < 1 ? nullptr : "the label smoothing must be from 0 to below 1";
+}
 
 inline const char* check_scalar(const Program& program, double index) {
   const bool known = index >= 0 && index < static_cast<double>(program.scalars) && index == static_cast<size_t>(index);

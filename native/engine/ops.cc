@@ -67,6 +67,7 @@ MatmulExtents extents_of_matmul(const Program& program, const Op& op) {
 
 const char* check_matmul(const Program& program, const Op& op) {
   const Buffer& output = buffer_of(program, op, 2);
+  if (!is_flag(op.values[0]) || !is_flag(op.values[1])) return "bad transpose flag";
   const MatmulExtents e = extents_of_matmul(program, op);
   if (!is_float(buffer_of(program, op, 0)) || !is_float(buffer_of(program, op, 1)) || !is_float(output)) {
     return "operands must be float32";
@@ -175,7 +176,7 @@ const char* check_softmax_cross_entropy(const Program& program, const Op& op) {
   if (!is_batch(logits, logits.columns)) return "logits must be batched float32";
   if (targets.type != ElementType::kInt32 || !targets.batched || targets.columns != 1) return "targets must be int32";
   if (!absent(op, 2) && !same_shape(logits, buffer_of(program, op, 2))) return "shape of dLogits";
-  return nullptr;
+  return check_smoothing(op.values[0]);
 }
 
 void run_softmax_cross_entropy(const StepContext& c, const Op& op, Slice slice) {
@@ -196,6 +197,7 @@ const char* check_dense_backward(const Program& program, const Op& op) {
     return "shape of dWeights";
   if (!absent(op, 4) && !is_vector(buffer_of(program, op, 4), weights.columns)) return "shape of dBias";
   if (!absent(op, 5) && !is_batch(buffer_of(program, op, 5), weights.rows)) return "shape of dInput";
+  if (!is_flag(op.values[0])) return "bad update flag";
   if (op.values[0] != 0 && !absent(op, 5)) return "an update would change the weights that dInput needs";
   return nullptr;
 }
@@ -247,9 +249,10 @@ const OpKind kKinds[] = {
     {"dense", "rrRwvv", check_dense, run_dense, scratch_dense, false, 0, accesses_dense},
     {"denseBackward", "rrrWWWv", check_dense_backward, run_dense_backward, scratch_dense_backward, false, 0,
      accesses_dense_backward},
-    {"activation", "rwvv", check_activation_op, run_activation, nullptr, false, -1, accesses_elementwise},
+    {"activation", "rwvv", check_activation_op, run_activation, nullptr, false, -1, accesses_elementwise, false, false,
+     false, "0"},
     {"activationBackward", "rrwvv", check_activation_backward, run_activation_backward, nullptr, false, -1,
-     accesses_elementwise},
+     accesses_elementwise, false, false, false, "1"},
     {"softmax", "rw", check_softmax, run_softmax, nullptr, false, -1, accesses_by_rows},
     {"softmaxBackward", "rrw", check_three_alike, run_softmax_backward, nullptr, false, -1, accesses_by_rows},
     {"softmaxCrossEntropy", "rrWv", check_softmax_cross_entropy, run_softmax_cross_entropy, nullptr, true, -1,

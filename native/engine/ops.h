@@ -94,6 +94,9 @@ struct OpKind {
   bool reports = false;
   // Whether a denseBackward may absorb it: an update of the parameter, buffer 0, by the gradient, buffer 1.
   bool is_update = false;
+  // The places of buffers, as digits, that the last buffer may be the same as: of ops that compute each element from
+  // those in its own place. Buffers that an op writes are otherwise apart from all others.
+  const char* in_place = nullptr;
 };
 
 // Ops of one subject, a file each.

@@ -177,7 +177,7 @@ const OpKind kKinds[] = {
     {"batchNormSums", "rrrrwwv", check_batch_norm_sums, run_batch_norm_sums, nullptr, false, -1, accesses_by_parts,
      true},
     {"batchNormBackward", "rrrRrrrwv", check_batch_norm_backward, run_batch_norm_backward, scratch_batch_norm, false,
-     -1, accesses_by_parts, true},
+     -1, accesses_by_parts, true, false, false, "6"},
     {"foldBatchNorm", "rRrrRRwwv", check_fold_batch_norm, run_fold_batch_norm, nullptr, false, -1,
      accesses_fold_batch_norm},
 };

@@ -51,6 +51,7 @@ const char* check_conv2d(const Program& program, const Op& op) {
   Windows w;
   if (const char* wrong = check_convolution(program, op, &w)) return wrong;
   const size_t filters = buffer_of(program, op, 1).columns;
+  if (!is_flag(op.values[kWindowValues + 2])) return "bad pool flag";
   if (!absent(op, 2) && !is_vector(buffer_of(program, op, 2), filters)) return "shape of the bias";
   if (!fits_output(w, filters, pools(op), buffer_of(program, op, 3))) return "shape of the output";
   if (!absent(op, 4) && !pools(op)) return "winners without a pool";
@@ -87,6 +88,7 @@ const char* check_conv2d_backward(const Program& program, const Op& op) {
   const Buffer& input = buffer_of(program, op, 0);
   const Buffer& weights = buffer_of(program, op, 1);
   const Buffer& d_output = buffer_of(program, op, 2);
+  if (!is_flag(op.values[kWindowValues])) return "bad pool flag";
   const bool pool = op.values[kWindowValues] != 0;
   if (!fits_output(w, weights.columns, pool, d_output)) return "shape of dOutput";
   if (absent(op, 3) == pool) return "winners go with a pool";
@@ -117,15 +119,13 @@ const char* check_sum_parts(const Program& program, const Op& op) {
   const Buffer& parts = buffer_of(program, op, 0);
   const Buffer& output = buffer_of(program, op, 1);
   if (!is_float(parts) || !is_float(output) || parts.batched || output.batched) return "parts and output are fixed";
-  return parts.elements() % output.elements() == 0 ? nullptr : "shape of the parts";
+  return is_parts(program, parts, output.elements()) ? nullptr : "shape of the parts";
 }
 
 void run_sum_parts(const StepContext& c, const Op& op, Slice slice) {
-  const Buffer& parts = c.buffer(op.buffers[0]);
-  const Buffer& output = c.buffer(op.buffers[1]);
-  const size_t count = smaller(parts_of(c.rows), parts.elements() / output.elements());
   c.kernels->sum_parts(
-      {c.pointer<float>(op.buffers[0]), c.pointer<float>(op.buffers[1]), c.layout_of(op.buffers[1]), count}, slice);
+      {c.pointer<float>(op.buffers[0]), c.pointer<float>(op.buffers[1]), c.layout_of(op.buffers[1]), parts_of(c.rows)},
+      slice);
 }
 
 void accesses_sum_parts(const Program&, const Section&, const Op& op, Team, Accesses* list) {

@@ -45,8 +45,9 @@ void run_add(const StepContext& c, const Op& op, Slice slice) {
 }
 
 const OpKind kKinds[] = {
-    {"dropout", "rwvvvvv", check_dropout, run_dropout, nullptr, true, -1, accesses_elementwise},
-    {"add", "rrw", check_three_alike, run_add, nullptr, false, -1, accesses_elementwise},
+    {"dropout", "rwvvvvv", check_dropout, run_dropout, nullptr, true, -1, accesses_elementwise, false, false, false,
+     "0"},
+    {"add", "rrw", check_three_alike, run_add, nullptr, false, -1, accesses_elementwise, false, false, false, "01"},
 };
 
 }  // namespace

@@ -4,11 +4,6 @@
 namespace mnist_train {
 namespace {
 
-// NaN is no smoothing.
-const char* check_smoothing(double smoothing) {
-  return smoothing >= 0 && smoothing < 1 ? nullptr : "the label smoothing must be from 0 to below 1";
-}
-
 // crossEntropy: logits, targets, weights? -> dLogits?; labelSmoothing
 
 const char* check_cross_entropy(const Program& program, const Op& op) {

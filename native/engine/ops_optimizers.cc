@@ -25,6 +25,10 @@ const char* check_update_by_scalars(const Program& program, const Op& op) {
   return check_update(program, op);
 }
 
+const char* check_sgd(const Program& program, const Op& op) {
+  return is_flag(op.values[2]) ? check_update_by_scalars<0, 1>(program, op) : "bad nesterov flag";
+}
+
 float scalar_of(const StepContext& c, const Op& op, size_t value) {
   return c.scalars[static_cast<size_t>(op.values[value])];
 }
@@ -129,7 +133,7 @@ constexpr OpKind update_kind(const char* name, const char* fields, decltype(OpKi
 }
 
 const OpKind kKinds[] = {
-    update_kind("sgd", "urUvvvv", check_update_by_scalars<0, 1>, run_sgd),
+    update_kind("sgd", "urUvvvv", check_sgd, run_sgd),
     update_kind("adam", "uruuvvvvvvv", check_update_by_scalars<4, 3>, run_adam),
     update_kind("rmsprop", "uruUUvvvvv", check_update_by_scalars<0, 1>, run_rmsprop),
     update_kind("adagrad", "uruvvv", check_update_by_scalars<0, 1>, run_adagrad),

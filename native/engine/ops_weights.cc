@@ -79,6 +79,7 @@ void accesses_column_squares(const Program&, const Section&, const Op& op, Team,
 
 const char* check_add_squares(const Program& program, const Op& op) {
   const Buffer& squares = buffer_of(program, op, 0);
+  if (!is_flag(op.values[0])) return "bad first flag";
   if (!is_vector(squares, squares.elements())) return "the squares must be a float32 vector";
   return is_vector(buffer_of(program, op, 1), 1) ? nullptr : "shape of the total";
 }

@@ -3,8 +3,11 @@
 #include <ctype.h>
 #include <string.h>
 
+#include <algorithm>
+
 #include "memory.h"
 #include "ops.h"
+#include "program_checks.h"
 
 namespace mnist_train {
 namespace {
@@ -12,7 +15,12 @@ namespace {
 constexpr double kFormatVersion = 2;
 // Far above what fits in memory, far below what a size_t product of two could overflow.
 constexpr double kLargestSize = 1099511627776.0;  // 2^40
-constexpr double kMostBuffers = 1000000, kMostOps = 1000000;
+// More than networks of a thousand layers have, few enough for what takes the square of them in schedule().
+constexpr double kMostBuffers = 1 << 16, kMostOps = 1 << 15;
+// Scratch memory is in proportion to what an op touches: convolutions in wide strides, or of thin images in kernels
+// that are long the other way, would else ask for gigabytes with a few hundred kilobytes of buffers.
+constexpr size_t kAnyScratch = size_t{1} << 20;  // floats
+constexpr double kMostScratch = 256;
 
 // Takes words one after the other. After the first failure every call fails.
 class Reader {
@@ -105,6 +113,19 @@ bool check_access(Reader& reader, const Program& program, int index, SectionId s
   return true;
 }
 
+bool is_op(const Op& op, const char* name) { return strcmp(op.kind->name, name) == 0; }
+
+// What an op touches for one sample.
+double elements_of(const Program& program, const Op& op) {
+  double elements = 0;
+  for (const int index : op.buffers) {
+    if (index == kNoBuffer) continue;
+    const Buffer& b = program.buffers[static_cast<size_t>(index)];
+    elements += static_cast<double>(b.batched ? b.columns : b.elements());
+  }
+  return elements;
+}
+
 bool parse_op(Reader& reader, Program* program, SectionId section) {
   const double most_buffers = static_cast<double>(program->buffers.size()) - 1;
   Op op;
@@ -117,7 +138,9 @@ bool parse_op(Reader& reader, Program* program, SectionId section) {
   for (size_t i = 0; i < kMaxOpValues; i++) op.values[i] = 0;
   for (const char* field = op.kind->fields; *field; field++) {
     if (*field == 'v') {
-      op.values[values++] = reader.number("value");
+      const double value = reader.number("value");
+      if (value != value) return reader.fail("a value is not a number");
+      op.values[values++] = value;
       continue;
     }
     const bool optional = isupper(*field) != 0;
@@ -130,19 +153,27 @@ bool parse_op(Reader& reader, Program* program, SectionId section) {
     if (program->buffers[static_cast<size_t>(index)].sparse && op.kind->sparse_field != static_cast<int>(buffers) - 1) {
       return reader.fail(std::string(op.kind->name) + " cannot take a sparse buffer here");
     }
+    // It makes lists by columns of them, and only members that train have the room.
+    if (program->buffers[static_cast<size_t>(index)].sparse && section != kTrainSection && is_op(op, "denseBackward")) {
+      return reader.fail("denseBackward takes sparse buffers only in training");
+    }
   }
   if (!reader.ok()) return false;
   if (op.kind->needs_data && section == kInferSection) return reader.fail(std::string(op.kind->name) + " cannot infer");
   if (const char* wrong = op.kind->check(*program, op)) return reader.fail(std::string(op.kind->name) + ": " + wrong);
   if (op.kind->scratch) {
     const size_t floats = op.kind->scratch(*program, op);
+    if (floats > kAnyScratch && static_cast<double>(floats) > kMostScratch * elements_of(*program, op)) {
+      return reader.fail(std::string(op.kind->name) + " takes too much memory for the size of its buffers");
+    }
     if (floats > program->scratch_floats) program->scratch_floats = floats;
   }
-  program->sections[section].ops.push_back(op);
+  Section& own = program->sections[section];
+  if (op.kind->reports && own.reports) return reader.fail("a section has two losses");
+  own.reports = own.reports || op.kind->reports;
+  own.ops.push_back(op);
   return true;
 }
-
-bool is_op(const Op& op, const char* name) { return strcmp(op.kind->name, name) == 0; }
 
 // A denseBackward with `update` does the work of the optimizer ops that follow it. The gradients then have no other
 // reader: nothing is written to their buffers.
@@ -155,14 +186,29 @@ bool absorb_updates(Reader& reader, Section* section) {
     *update = static_cast<int>(at);
     return owner < at;
   };
+  std::vector<int> unwritten;
   for (size_t i = 0; i < section->ops.size(); i++) {
     Op& op = section->ops[i];
     if (!is_op(op, "denseBackward") || op.values[0] == 0) continue;
     if (op.buffers[3] == kNoBuffer) return reader.fail("an update has no gradient");
+    unwritten.push_back(op.buffers[3]);
     if (!absorb(i, i + 1, op.buffers[3], &op.weights_update)) return false;
-    if (op.buffers[4] != kNoBuffer && !absorb(i, i + 2, op.buffers[4], &op.bias_update)) return false;
+    if (op.buffers[4] == kNoBuffer) continue;
+    unwritten.push_back(op.buffers[4]);
+    if (!absorb(i, i + 2, op.buffers[4], &op.bias_update)) return false;
   }
-  return true;
+  if (unwritten.empty()) return true;
+  std::sort(unwritten.begin(), unwritten.end());
+  const bool twice = std::adjacent_find(unwritten.begin(), unwritten.end()) != unwritten.end();
+  bool touched = twice;
+  for (const Op& op : section->ops) {
+    const bool absorbs = op.weights_update != kNoOp;
+    for (size_t field = 0; field < kMaxOpBuffers; field++) {
+      if ((op.absorbed && field == 1) || (absorbs && (field == 3 || field == 4))) continue;
+      touched = touched || std::binary_search(unwritten.begin(), unwritten.end(), op.buffers[field]);
+    }
+  }
+  return touched ? reader.fail("a gradient that an update takes in its place is used elsewhere") : true;
 }
 
 bool parse_section(Reader& reader, Program* program) {
@@ -196,6 +242,11 @@ bool parse_section(Reader& reader, Program* program) {
   for (size_t i = 0; i < ops && reader.ok(); i++) parse_op(reader, program, id);
   if (!reader.ok()) return false;
   if (!absorb_updates(reader, &section)) return false;
+  for (const Op& op : section.ops) {
+    const char* wrong = op.absorbed ? nullptr : check_overlap(*program, section, op);
+    if (wrong) return reader.fail(std::string(op.kind->name) + ": " + wrong);
+  }
+  if (const char* wrong = check_flow(*program, id)) return reader.fail(wrong);
   return reader.ok();
 }
 
@@ -209,6 +260,7 @@ bool parse_program(const double* words, size_t count, Program* program, std::str
   program->scalars = reader.size("number of scalars", 1 << 20);
   const size_t buffers = reader.size("number of buffers", kMostBuffers);
   for (size_t i = 0; i < buffers && reader.ok(); i++) parse_buffer(reader, program);
+  if (const char* wrong = reader.ok() ? check_places(*program) : nullptr) return reader.fail(wrong);
   const size_t sections = reader.size("number of sections", kSectionCount);
   for (size_t i = 0; i < sections && reader.ok(); i++) parse_section(reader, program);
   if (reader.ok() && !reader.at_end()) reader.fail("words follow the program");

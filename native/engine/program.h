@@ -51,6 +51,7 @@ struct Section {
   size_t capacity = 0;
   int input = kNoBuffer;
   int output = kNoBuffer;
+  bool reports = false;  // whether one of the ops is a loss, which reports the metrics of rows
   std::vector<Op> ops;
 };
 

@@ -236,9 +236,9 @@ void Engine::watch_contention(size_t threads, size_t parks, size_t steps, double
 // Sums what the samples of a step reported, in their order.
 void Engine::report_step(Run* run, size_t step) {
   const size_t rows = run->samples_until(step + 1) - run->samples_until(step);
-  const std::vector<RowMetrics>& reported = row_metrics_[step % kMetricSlots];
+  const RowMetrics* const reported = metrics_of(step);
   double loss = 0, correct = 0;
-  for (size_t row = 0; row < rows; row++) {
+  for (size_t row = 0; row < rows && program_.sections[run->section].reports; row++) {
     loss += reported[row].loss;
     correct += reported[row].correct;
   }
@@ -249,8 +249,9 @@ void Engine::report_step(Run* run, size_t step) {
 
 // Whether the losses of a member's rows are finite: then so is their sum, as they are sums of float32 numbers.
 bool Engine::all_finite(const Run& run, size_t step, Slice slice) const {
+  if (!program_.sections[run.section].reports) return true;
   const Range rows = share(run.samples_until(step + 1) - run.samples_until(step), 1, slice);
-  const std::vector<RowMetrics>& reported = row_metrics_[step % kMetricSlots];
+  const RowMetrics* const reported = metrics_of(step);
   bool finite = true;
   for (size_t row = rows.begin; row < rows.end; row++) finite = finite && std::isfinite(reported[row].loss);
   return finite;
@@ -316,7 +317,7 @@ void Engine::advance_member(size_t thread, void* argument) {
       context.sparse.order = context.order;
     }
     context.scalars = run.scalars.data() + step * engine.program_.scalars;
-    context.metrics = engine.row_metrics_[step % kMetricSlots].data();
+    context.metrics = engine.metrics_of(step);
     if (advance.careful && advance.copies) {
       if (barrier) barrier->wait();
       engine.copy_state(step, {thread, advance.threads, nullptr}, &advance);

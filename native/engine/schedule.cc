@@ -21,61 +21,61 @@ bool follows_layout(const Op& op, size_t field) {
   return goes_through(op) || is_op(op, "foldBatchNorm") || is_op(op, "maxNorm");
 }
 
-// Buffers that must be laid out alike: a weight matrix, its gradient and its slots.
+// Buffers that must be treated alike, such as a weight matrix, its gradient and its slots; groups may be marked.
 class Groups {
  public:
-  explicit Groups(size_t buffers) : leaders_(buffers), row_major_(buffers, false) {
+  explicit Groups(size_t buffers) : leaders_(buffers), marked_(buffers, false) {
     for (size_t i = 0; i < buffers; i++) leaders_[i] = i;
-  }
-  size_t leader(size_t buffer) const {
-    while (leaders_[buffer] != buffer) buffer = leaders_[buffer];
-    return buffer;
   }
   void join(size_t a, size_t b) {
     a = leader(a);
     b = leader(b);
-    row_major_[a] = row_major_[a] || row_major_[b];
+    marked_[a] = marked_[a] || marked_[b];
     leaders_[b] = a;
   }
-  void keep_row_major(size_t buffer) { row_major_[leader(buffer)] = true; }
-  bool row_major(size_t buffer) const { return row_major_[leader(buffer)]; }
+  void mark(size_t buffer) { marked_[leader(buffer)] = true; }
+  bool marked(size_t buffer) { return marked_[leader(buffer)]; }
 
  private:
+  // Halves the way for those who come after, so that it is short however many buffers there are.
+  size_t leader(size_t buffer) {
+    while (leaders_[buffer] != buffer) buffer = leaders_[buffer] = leaders_[leaders_[buffer]];
+    return buffer;
+  }
+
   std::vector<size_t> leaders_;
-  std::vector<bool> row_major_;
+  std::vector<bool> marked_;
 };
 
 // Finds the batches that are divided by parts: those of ops that do so, and of elementwise ops on them.
 void mark_parts(Program* program, const Section& section) {
-  for (bool changed = true; changed;) {
-    changed = false;
-    for (const Op& op : section.ops) {
-      const auto batches = [&](const auto& visit) {
-        for (const int index : op.buffers) {
-          if (index == kNoBuffer) continue;
-          Buffer& buffer = program->buffers[static_cast<size_t>(index)];
-          if (buffer.batched) visit(&buffer);
-        }
-      };
-      bool by_parts = op.kind->by_parts;
-      if (op.kind->accesses == accesses_elementwise) batches([&](Buffer* b) { by_parts = by_parts || b->by_parts; });
-      if (!by_parts) continue;
-      batches([&](Buffer* b) {
-        changed = changed || !b->by_parts;
-        b->by_parts = true;
-      });
+  Groups groups(program->buffers.size());
+  for (const Op& op : section.ops) {
+    const bool elementwise = op.kind->accesses == accesses_elementwise;
+    if (!elementwise && !op.kind->by_parts) continue;
+    int first = kNoBuffer;
+    for (const int index : op.buffers) {
+      if (index == kNoBuffer || !program->buffers[static_cast<size_t>(index)].batched) continue;
+      const size_t buffer = static_cast<size_t>(index);
+      if (op.kind->by_parts) groups.mark(buffer);
+      if (elementwise && first != kNoBuffer) groups.join(static_cast<size_t>(first), buffer);
+      first = index;
     }
+  }
+  for (size_t i = 0; i < program->buffers.size(); i++) {
+    program->buffers[i].by_parts = program->buffers[i].by_parts || groups.marked(i);
   }
 }
 
 void lay_out_weights(Program* program, size_t members) {
+  // Marked are those that stay row-major.
   Groups groups(program->buffers.size());
   const auto visit = [&](const Op& op) {
     const bool backward = is_op(op, "denseBackward"), update = goes_through(op), fold = is_op(op, "foldBatchNorm");
     for (size_t field = 0; field < kMaxOpBuffers; field++) {
       if (op.buffers[field] == kNoBuffer) continue;
       const size_t buffer = static_cast<size_t>(op.buffers[field]);
-      if (!follows_layout(op, field)) groups.keep_row_major(buffer);
+      if (!follows_layout(op, field)) groups.mark(buffer);
       if ((update && field > 0) || (backward && field == 3) || (fold && field == 6)) {
         groups.join(static_cast<size_t>(op.buffers[backward ? 1 : 0]), buffer);
       }
@@ -87,7 +87,7 @@ void lay_out_weights(Program* program, size_t members) {
   for (size_t i = 0; i < program->buffers.size(); i++) {
     Buffer& buffer = program->buffers[i];
     const bool fixed = !buffer.batched && buffer.type == ElementType::kFloat32;
-    buffer.layout_parts = fixed && !groups.row_major(i) ? members : 0;
+    buffer.layout_parts = fixed && !groups.marked(i) ? members : 0;
   }
 }
 
@@ -144,39 +144,82 @@ void lay_out_batches(Program* program, size_t members) {
   }
 }
 
-// Whether one member may touch bytes that another one changes. Compares bytes, since buffers may share space.
-bool conflict(const Program& program, const Access& a, const Access& b) {
-  if (!a.writes && !b.writes) return false;
-  if (a.buffer == b.buffer && a.share == b.share && a.share != Share::kAll) return false;
-  const Buffer& first = program.buffers[static_cast<size_t>(a.buffer)];
-  const Buffer& second = program.buffers[static_cast<size_t>(b.buffer)];
-  return first.region == second.region && first.offset < second.offset + second.elements() * sizeof(float) &&
-         second.offset < first.offset + first.elements() * sizeof(float);
-}
+// What members may have touched since the last barrier. By buffer, so that it is no larger than the program has
+// buffers, however many ops there are between two barriers.
+class Touched {
+ public:
+  explicit Touched(const Program& program) : program_(program), shares_(program.buffers.size()) {}
+
+  // Whether one member may touch bytes that another one changes.
+  bool conflicts(const Access& a) const {
+    const Shares& own = shares_[static_cast<size_t>(a.buffer)];
+    // Those who divide a buffer alike do not meet in it.
+    const unsigned alike = a.share == Share::kAll ? 0 : bit(a.share);
+    if (((a.writes ? own.read | own.written : own.written) & ~alike) != 0) return true;
+    const Buffer& buffer = program_.buffers[static_cast<size_t>(a.buffer)];
+    // Only there may buffers share space: see check_places().
+    if (buffer.region != kEvaluate && buffer.region != kInfer) return false;
+    return std::any_of(buffers_.begin(), buffers_.end(), [&](size_t i) {
+      return static_cast<int>(i) != a.buffer && (a.writes || shares_[i].written != 0) &&
+             overlap(program_.buffers[i], buffer);
+    });
+  }
+
+  void add(const Access& a) {
+    Shares& own = shares_[static_cast<size_t>(a.buffer)];
+    if ((own.read | own.written) == 0) buffers_.push_back(static_cast<size_t>(a.buffer));
+    (a.writes ? own.written : own.read) |= bit(a.share);
+  }
+
+  // Shares of rows are others in a step of another number of rows.
+  void forget_rows() {
+    const unsigned kOfRows = bit(Share::kRows) | bit(Share::kParts);
+    for (const size_t i : buffers_) {
+      for (unsigned* shares : {&shares_[i].read, &shares_[i].written}) {
+        if (*shares & kOfRows) *shares = (*shares & ~kOfRows) | bit(Share::kAll);
+      }
+    }
+  }
+
+  void clear() {
+    for (const size_t i : buffers_) shares_[i] = Shares();
+    buffers_.clear();
+  }
+
+ private:
+  struct Shares {
+    unsigned read = 0, written = 0;  // bits of Share
+  };
+  static constexpr unsigned bit(Share share) { return 1u << static_cast<unsigned>(share); }
+  static bool overlap(const Buffer& a, const Buffer& b) {
+    return a.region == b.region && a.offset < b.offset + b.elements() * sizeof(float) &&
+           b.offset < a.offset + a.elements() * sizeof(float);
+  }
+
+  const Program& program_;
+  std::vector<Shares> shares_;
+  std::vector<size_t> buffers_;
+};
 
 // Finds the ops before which all members must have finished what they touched since the last barrier: where one of them
 // could touch what another changes. A step follows a step, so the section is gone through until nothing is added; the
 // step before may have had another number of rows, so that its shares of rows mean nothing in the next.
 void place_barriers(const Program& program, Section* section, Team team) {
   for (Op& op : section->ops) op.barrier_before[team.lists] = false;
-  std::vector<Access> since;
+  Touched since(program);
   bool changed = false;
   for (size_t pass = 0; pass < 2 || changed; pass++) {
     changed = false;
-    for (Access& access : since) {
-      if (access.share == Share::kRows || access.share == Share::kParts) access.share = Share::kAll;
-    }
+    since.forget_rows();
     for (Op& op : section->ops) {
       if (op.absorbed) continue;
       const std::vector<Access> own = accesses_of(program, *section, op, team);
       bool& barrier = op.barrier_before[team.lists];
-      const bool needed = std::any_of(own.begin(), own.end(), [&](const Access& a) {
-        return std::any_of(since.begin(), since.end(), [&](const Access& b) { return conflict(program, a, b); });
-      });
+      const bool needed = std::any_of(own.begin(), own.end(), [&](const Access& a) { return since.conflicts(a); });
       changed = changed || (needed && !barrier);
       barrier = barrier || needed;
       if (barrier) since.clear();
-      since.insert(since.end(), own.begin(), own.end());
+      for (const Access& access : own) since.add(access);
     }
   }
 }

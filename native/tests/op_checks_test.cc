@@ -227,7 +227,9 @@ void test_slots_outside_training() {
   const std::vector<double> loss = {code("crossEntropy"), 0, 1, 2, -1, 0};
   const std::vector<Spec> evaluated = {in(images(5), 3), in(winners(1), 3), in(fixed(1, 5), 1)};
   std::string error;
-  CHECK_MESSAGE(parses(section_program({1, -1, -1}, evaluated, {loss}), &error), error);
+  CHECK_MESSAGE(
+      parses(section_program({1, -1, -1}, evaluated, {{code("gather"), 0, 0}, {code("gather"), 1, 1}, loss}), &error),
+      error);
   CHECK(!parses(section_program({1, -1, -1}, {in(fixed(5, 40), 1)}, {{code("maxNorm"), 0, 1.5}}), &error));
   CHECK_MESSAGE(error.find("only training may change") != std::string::npos, error);
   const std::vector<double> dense = {code("dense"), 0, 1, -1, 2, 0, 0};
@@ -396,6 +398,19 @@ void test_barriers() {
   CHECK(barriers_of({fixed(50, 10), fixed(50, 10)}, ops) == "101");
 }
 
+// Many ops between two barriers: what was touched is kept by buffer, or this would take minutes. No more than may be.
+void test_many_ops() {
+  constexpr size_t kMostOps = 1 << 15;
+  const std::vector<Spec> buffers = {images(72), images(72), images(72)};
+  std::vector<std::vector<double>> ops(kMostOps, {code("add"), 0, 1, 2});
+  const std::string barriers = barriers_of(buffers, ops);
+  CHECK(barriers.size() == kMostOps && barriers.find('1') == std::string::npos);
+  ops.push_back(ops.back());
+  std::string error;
+  CHECK(!parses(train_program(buffers, ops), &error));
+  CHECK_MESSAGE(error.find("bad number of ops") != std::string::npos, error);
+}
+
 // Folded weights lie as the weights do, whoever else reads one of them.
 void test_layout_of_folded_weights() {
   const std::vector<Spec> buffers = {fixed(5, 40), fixed(1, 40), fixed(1, 40), fixed(5, 40),
@@ -433,6 +448,7 @@ int main() {
   test_windows();
   test_damaged_words();
   test_barriers();
+  test_many_ops();
   test_layout_of_folded_weights();
   return report("op_checks_test");
 }

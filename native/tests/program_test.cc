@@ -155,7 +155,7 @@ void test_barriers_of_training() {
   const auto code = [](const char* name) { return static_cast<double>(code_of(name)); };
   // clang-format off
   const std::vector<double> words = {
-      2, 8192, 0, 16384, 0, 0, 1, 15,
+      2, 4032, 0, 6016, 0, 0, 1, 15,
       0, 0, 0,    20, 32, 0, 0,    // 0 weights
       0, 0, 2560, 1, 32, 0, 0,     // 1 bias
       0, 0, 2688, 32, 10, 0, 0,    // 2 weights of the second layer
