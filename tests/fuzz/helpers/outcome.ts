@@ -15,7 +15,7 @@ export async function outcomeOf<T>(
     expect(codes).toContain(error.code);
     if (source) expect(error.message).toContain(source);
     // A sentence or two that say what is wrong and what to do, whatever the file holds.
-    expect(error.message).toMatch(/Expected \S+ .+|Could not \S+ .+|diverged|is damaged/s);
+    expect(error.message).toMatch(/Expected \S+ .+|Could not \S+ .+|diverged|is damaged|that do not match/s);
     expect(error.message.length).toBeLessThan(1000);
     return { refused: error };
   }
