@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Context } from '../../src/cli/context.js';
+import { resumedOptions } from '../../src/cli/resume.js';
 import { decodeCheckpoint, encodeCheckpoint } from '../../src/formats/checkpoint.js';
 import { type DecodedTensor, encodeSafetensors, type SafetensorsTensor } from '../../src/formats/safetensors.js';
 import { adam, earlyStopping, jsonLinesLogger, readCheckpoint, type Sequential } from '../../src/index.js';
@@ -148,6 +150,21 @@ describe('checkpoints', () => {
       tensors = all;
     }
   });
+
+  it.each(['', 'null', '[]', '{"options":[]}', '{"options":{}}', '{"options":{},"given":[1]}'])(
+    'train --resume refuses options that it did not keep: %j',
+    async (command) => {
+      const directory = join(root, 'resumed');
+      mkdirSync(directory, { recursive: true });
+      const metadata = { note: 'some', command };
+      const list = [...tensors].map(([name, { shape, data: values }]) => ({ name, shape, data: values }));
+      writeFileSync(join(directory, basename(path)), atOnce(encodeCheckpoint({ tensors: list, state, metadata })));
+      const context = { given: new Set<string>(), output: { note: () => {} } } as unknown as Context;
+      const asked = () => resumedOptions(context, { resume: directory, checkpointEvery: 60 });
+      const outcome = await outcomeOf(asked, { codes: ['ERR_FORMAT'], source: directory });
+      expect(outcome).toHaveProperty('refused');
+    },
+  );
 
   it('refuses a state that is nested without end', async () => {
     expect(await checkState(`${'['.repeat(100_000)}${']'.repeat(100_000)}`)).toBe('refused');
