@@ -98,7 +98,7 @@ function parseCsv(text: string, separator: string, source: string): string[][] {
     const end = quote ? closingQuote(text, at) : (endOfPlain.exec(text)?.index ?? text.length);
     row.push(quote ? text.slice(at + 1, end).replaceAll('""', '"') : text.slice(at, end));
     at = quote ? end + 1 : end;
-    if (text.startsWith(separator, at)) {
+    if (end >= 0 && text.startsWith(separator, at)) {
       at += separator.length;
       continue;
     }
