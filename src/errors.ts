@@ -24,13 +24,17 @@ export class MnistTrainError extends Error {
   }
 }
 
+const shortened = (text: string) => (text.length > 60 ? `${text.slice(0, 57)}...` : text);
+
 /** Shows a value the way an error message wants it: short, with its type. Safe on anything, parsed JSON included. */
 export function describeValue(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 57)}...` : value);
+  if (typeof value === 'string') return JSON.stringify(shortened(value));
   if (typeof value === 'function') return 'a function';
   if (typeof value !== 'object' || value === null) return String(value);
   if (Array.isArray(value)) {
-    const items = value.slice(0, 8).map((item) => (typeof item === 'object' && item !== null ? '...' : String(item)));
+    const items = value
+      .slice(0, 8)
+      .map((item) => (typeof item === 'object' && item !== null ? '...' : shortened(String(item))));
     return `an array [${items.join(', ')}${value.length > 8 ? ', ...' : ''}]`;
   }
   const { name } = (Object.getPrototypeOf(value)?.constructor as { name?: unknown } | undefined) ?? {};

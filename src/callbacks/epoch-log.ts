@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import type { EpochResult } from '../epoch-result.js';
-import { expected } from '../errors.js';
+import { expected, MnistTrainError } from '../errors.js';
 import { errorCode, fileError, makeFolderOf, writeFileAtomic } from '../files.js';
 import { checkBoolean } from '../options.js';
 import type { Callback, CallbackContext, CallbackState } from './callback.js';
@@ -87,10 +87,18 @@ export class EpochLog implements Callback {
 }
 
 async function readIfThere(path: string): Promise<string> {
+  let bytes: Uint8Array;
   try {
-    return await readFile(path, 'utf8');
+    bytes = await readFile(path);
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return '';
     throw fileError('read', path, error);
+  }
+  try {
+    // What is written is UTF-8: other bytes would not come through.
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch {
+    const hint = 'Choose another file, or convert this one.';
+    throw new MnistTrainError('ERR_FORMAT', `Expected UTF-8 in ${path}, received other bytes. ${hint}`);
   }
 }

@@ -61,7 +61,10 @@ function epochOf(line: string, source: string): number {
   } catch {
     value = undefined;
   }
-  if (typeof value === 'object' && value !== null) return Number((value as { epoch?: unknown }).epoch);
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+    const { epoch } = value as { epoch?: unknown };
+    return typeof epoch === 'number' ? epoch : Number.NaN;
+  }
   const hint = 'Choose another file or remove this one.';
   throw expected('a JSON object', `a line of ${source}`, line, hint, 'ERR_FORMAT');
 }

@@ -49,17 +49,22 @@ export async function createProgram(run: Run, version: string, words: readonly s
 
 function commandsFor(words: readonly string[]): readonly string[] {
   const [word = ''] = words;
-  const named = word === 'help' ? (words[1] ?? '') : word;
+  const named = namedCommand(words) ?? '';
   if (COMMANDS.has(named)) return [named];
   if (word === '-V' || word === '--version') return [];
   const wantsList = word === 'help' || words.includes('-h') || words.includes('--help');
   return wantsList ? [...COMMANDS.keys()] : ['train'];
 }
 
+/** The word that stands where a command does; behind `help`, options may come before it. */
+function namedCommand([first, ...rest]: readonly string[]): string | undefined {
+  return first === 'help' ? rest.find((word) => word === '-' || !word.startsWith('-')) : first;
+}
+
 /** Commander takes a word that is no command for an operand of the default one. Here it is wrong usage. */
 export function checkCommand(words: readonly string[]): void {
-  const word = words[0] === 'help' ? words[1] : words[0];
-  if (word === undefined || word.startsWith('-')) return;
+  const word = namedCommand(words);
+  if (word === undefined || (word.startsWith('-') && word !== '-')) return;
   const names = [...COMMANDS.keys(), 'help'];
   if (!names.includes(word)) throw new UsageError(expected(`one of ${names.join(', ')}`, 'the command', word).message);
 }

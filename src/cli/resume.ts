@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import { expected } from '../errors.js';
 import { type CheckpointOptions, readCheckpoint } from '../index.js';
 import { holdsProgress } from '../model/training/checkpoint-folder.js';
 import type { Context } from './context.js';
@@ -31,7 +32,7 @@ interface KeptOptions {
 
 /**
  * With --resume: the options under which the training began, and over them those of this command line. Throws UsageError
- * when there is nothing to resume; ERR_CHECKSUM, ERR_FILE.
+ * when there is nothing to resume; ERR_FORMAT, ERR_CHECKSUM, ERR_FILE.
  */
 export async function resumedOptions<Options extends ResumeOptions>(
   { given, output }: Context,
@@ -49,7 +50,7 @@ export async function resumedOptions<Options extends ResumeOptions>(
       `Expected a folder that --checkpoint of train wrote for --resume, found no checkpoint in ${resume}.`,
     );
   }
-  const then: KeptOptions = JSON.parse(kept);
+  const then = readKept(kept, found.path);
   refuseOthers(then.options, options, given);
   const now = Object.fromEntries(Object.entries(options).filter(([name]) => given.has(name)));
   return {
@@ -57,6 +58,26 @@ export async function resumedOptions<Options extends ResumeOptions>(
     given: new Set([...then.given, ...given]),
     from: { epochs: found.epochs, step: found.step },
   };
+}
+
+/** Throws ERR_FORMAT for what `train` did not write. */
+function readKept(text: string, path: string): KeptOptions {
+  let kept: Partial<KeptOptions> | null;
+  try {
+    kept = JSON.parse(text);
+  } catch {
+    kept = null;
+  }
+  const { options, given } = kept ?? {};
+  const isObject = typeof options === 'object' && options !== null && !Array.isArray(options);
+  if (isObject && Array.isArray(given) && given.every((name) => typeof name === 'string')) return { options, given };
+  throw expected(
+    'the options of train',
+    `the metadata ${OPTIONS_KEY} of the checkpoint ${path}`,
+    text,
+    'Resume it with the program that wrote it, or train anew in another folder.',
+    'ERR_FORMAT',
+  );
 }
 
 /** Options that may differ from those of the beginning: the model is the same with all of them. */

@@ -22,7 +22,9 @@ export function asUsage<T>(check: () => T): T {
 
 /** An error as the one line that people read, with what to do. `help` is the command line that explains the usage. */
 export function errorLine(error: unknown, help: string): string {
-  const line = errorText(error);
+  // Commander shows its help where `help` names nothing that it knows, and its error has no words.
+  const helpless = error instanceof CommanderError && error.code === 'commander.help';
+  const line = helpless ? 'Expected a command behind help, such as train.' : errorText(error);
   if (isUsageError(error)) return `${line.replace(/([^.?!)])$/, '$1.')} See ${help}.`;
   // Errors thrown on purpose and those of the operating system explain themselves; anything else is a defect.
   if (error instanceof MnistTrainError || (error instanceof Error && 'syscall' in error)) return line;

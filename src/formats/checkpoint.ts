@@ -55,10 +55,18 @@ export function* decodeCheckpoint(bytes: Uint8Array, source: string): Pieces<Dec
       `Expected SHA-256 ${digest} for ${source}, received ${actual}: it is damaged.`,
     );
   }
-  const state: JsonValue = JSON.parse(json, (_key, value) =>
-    typeof value?.nonFinite === 'string' ? Number(value.nonFinite) : value,
-  );
-  return { tensors, state, metadata: own };
+  return { tensors, state: parseState(json, source), metadata: own };
+}
+
+/** A digest says that the text is as it was written, not that it is JSON, or nested no deeper than can be read. */
+function parseState(json: string, source: string): JsonValue {
+  try {
+    return JSON.parse(json, (_key, value) => (typeof value?.nonFinite === 'string' ? Number(value.nonFinite) : value));
+  } catch (cause) {
+    const problem = cause instanceof RangeError ? 'nesting without end' : `"${(cause as Error).message}"`;
+    const message = `Expected JSON in the metadata ${STATE_KEY} of ${source}, received ${problem}.`;
+    throw new MnistTrainError('ERR_FORMAT', message, { cause });
+  }
 }
 
 const digestPlace = (bytes: Uint8Array): number =>

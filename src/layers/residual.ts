@@ -3,7 +3,15 @@ import { checkOptions } from '../options.js';
 import type { ProgramBuilder } from '../program/builder.js';
 import type { BufferName } from '../program/ops.js';
 import { buildChain, checkLayers, type Link, lowerChain } from './chain.js';
-import type { BuiltShape, Layer, LowerContext, LoweredLayer, NestedLayer, ParameterSpec } from './layer.js';
+import type {
+  BuiltShape,
+  Layer,
+  LayerConfig,
+  LowerContext,
+  LoweredLayer,
+  NestedLayer,
+  ParameterSpec,
+} from './layer.js';
 
 export interface ResidualOptions {
   /** At least one. */
@@ -16,13 +24,14 @@ export interface ResidualOptions {
  * layers(input) + shortcut(input), of one shape. He et al., "Deep residual learning for image recognition" (2015).
  *
  * Parameters of layer 3 of a model: `3.0.weight`, ... of `layers`, `3.shortcut.0.weight`, ... of `shortcut`. Throws
- * ERR_ARGUMENT for what are no layers; a model of it throws ERR_SHAPE where the two ways end in different shapes.
+ * ERR_ARGUMENT for what are no layers and for more than 64 residuals within each other; a model of it throws ERR_SHAPE where the two ways end in different shapes.
  */
 export function residual(options: ResidualOptions): Layer {
   const checked = checkOptions(options, 'residual', { layers: true, shortcut: true });
   const layers = [...checkLayers(checked.layers, 'layers of residual')];
   const hasShortcut = checked.shortcut !== undefined;
   const shortcut = hasShortcut ? [...checkLayers(checked.shortcut!, 'shortcut of residual')] : [];
+  checkDepth([...layers, ...shortcut]);
   const configs = (list: readonly Layer[]) => Object.freeze(list.map(({ config }) => config));
   return Object.freeze<Layer>({
     type: 'residual',
@@ -39,6 +48,22 @@ export function residual(options: ResidualOptions): Layer {
       return lowerResidual(builder, context, buildChain(layers, inputShape), buildChain(shortcut, inputShape));
     },
   });
+}
+
+/** Far more than networks have, and few enough to go through them by recursion. */
+const MOST_LEVELS = 64;
+
+function checkDepth(layers: readonly Layer[]): void {
+  const levels = 1 + levelsOf(layers.map(({ config }) => config));
+  if (levels <= MOST_LEVELS) return;
+  throw expected(`at most ${MOST_LEVELS} residuals within each other`, 'layers of residual', levels);
+}
+
+function levelsOf(configs: readonly LayerConfig[]): number {
+  const levels = configs.map(({ type, layers, shortcut = [] }) =>
+    type === 'residual' ? 1 + levelsOf([...(layers as LayerConfig[]), ...(shortcut as LayerConfig[])]) : 0,
+  );
+  return levels.reduce((most, each) => Math.max(most, each), 0);
 }
 
 const SHORTCUT = 'shortcut.';

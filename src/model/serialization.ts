@@ -85,8 +85,9 @@ function* decodeModel(bytes: Uint8Array, path: string): Pieces<LoadedModel> {
   for (const parameter of stack.parameters) {
     weights.push(yield* readTensor(parameter, tensors.get(parameter.name), path));
   }
+  const wanted = new Set(stack.parameters.map(({ name }) => name));
   for (const name of tensors.keys()) {
-    if (!stack.parameters.some((parameter) => parameter.name === name)) {
+    if (!wanted.has(name)) {
       const problem = `Expected only the tensors of the model's layers, received tensor ${describeValue(name)}`;
       throw formatError(path, `${problem}. ${SAVE_AGAIN}`);
     }
@@ -104,7 +105,7 @@ function readArchitecture(text: string | undefined, path: string): { config: Mod
   }
   try {
     const names = { formatVersion: true, name: true, inputShape: true, seed: true, layers: true, classNames: true };
-    const config = checkOptions<ModelConfig>(JSON.parse(text), 'the architecture', names as never);
+    const config = checkOptions<ModelConfig>(parseJson(text), 'the architecture', names as never);
     checkInteger(
       config.formatVersion,
       'formatVersion (files of newer versions need a newer mnist-train)',
@@ -117,8 +118,18 @@ function readArchitecture(text: string | undefined, path: string): { config: Mod
     checkModelFields(config, stack.outputSize);
     return { config, stack };
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    // The stack's end is the only other one that layers within layers can come to.
+    const deep = cause instanceof RangeError;
+    const reason = deep ? 'Expected layers that end, received too many within each other.' : (cause as Error).message;
     throw formatError(path, `The architecture in the metadata ${ARCHITECTURE_KEY} is not valid: ${reason}`, cause);
+  }
+}
+
+function parseJson(text: string): ModelConfig {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new Error(`Expected JSON, received "${(cause as Error).message}".`, { cause });
   }
 }
 

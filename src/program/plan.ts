@@ -1,3 +1,4 @@
+import { expected } from '../errors.js';
 import { buffersOf } from './op-fields.js';
 import type { BufferName } from './ops.js';
 import { type BufferSpec, matrixOf, type Program, type SectionName, sizeOf } from './program.js';
@@ -23,12 +24,24 @@ export interface MemoryPlan {
   sizes: Readonly<Record<Region, number>>;
 }
 
+/** As in the addon. */
+const MAX_REGION_BYTES = 2 ** 40;
+
+const MEMORY_OF: Readonly<Record<Region, string>> = {
+  parameters: 'the weights of the model',
+  slots: "the optimizer's memory",
+  train: 'the memory of a training step',
+  evaluate: 'the memory of an evaluation step',
+  infer: 'the memory of a prediction',
+};
+
 export const ALIGNMENT = 64;
 const align = (bytes: number) => Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
 
 /**
  * Gives every buffer its place. Training keeps all of its activations apart (the backward pass reads them, and tests
- * read them afterwards); evaluation and inference reuse the space of activations that nobody reads any more.
+ * read them afterwards); evaluation and inference reuse the space of activations that nobody reads any more. Throws
+ * ERR_SHAPE for a model that no memory holds: a file of some hundred bytes can claim one.
  */
 export function planMemory(program: Program): MemoryPlan {
   const buffers = new Map<BufferName, PlannedBuffer>();
@@ -48,6 +61,11 @@ export function planMemory(program: Program): MemoryPlan {
   });
   placeReusing(program, 'evaluate', place);
   placeReusing(program, 'infer', place);
+  const region = REGIONS.find((name) => sizes[name] > MAX_REGION_BYTES);
+  if (region) {
+    const hint = 'Take smaller samples, layers or batches.';
+    throw expected(`at most ${MAX_REGION_BYTES} bytes`, MEMORY_OF[region], sizes[region], hint, 'ERR_SHAPE');
+  }
   return { buffers, sizes };
 }
 

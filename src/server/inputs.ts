@@ -98,7 +98,6 @@ export function readJson(body: unknown, wanted: Wanted): RequestedSamples {
     throw refuse(`Expected a list of one or more for ${kind}, received ${describeValue(value)}.`);
   }
   checkCount(samples.length, wanted.batchLimit);
-  const values = new (kind.startsWith('input') ? Float32Array : Uint8Array)(samples.length * wanted.size);
   const nameOf = (index: number) => (single ? kind : `${kind}[${index}]`);
   if (kind.startsWith('png')) {
     const pngs = samples.map((sample, index) => readBase64(sample, nameOf(index)));
@@ -106,14 +105,18 @@ export function readJson(body: unknown, wanted: Wanted): RequestedSamples {
       pngs.reduce((sum, png) => sum + pixelsInHeader(png), 0),
       wanted.pixelLimit,
     );
+    const values = new Uint8Array(samples.length * wanted.size);
     pngs.forEach((png, index) => {
       values.set(pixelsOf(png, nameOf(index), wanted.shape), index * wanted.size);
     });
-  } else {
-    samples.forEach((sample, index) => {
-      copyNumbers(sample, nameOf(index), wanted, values, index * wanted.size);
-    });
+    return { values, count: samples.length, single };
   }
+  const lists = samples.map((sample, index) => numbersOf(sample, nameOf(index), wanted));
+  // Only now: a list of a thousand zeros is no reason to make room for a thousand samples.
+  const values = new (kind.startsWith('input') ? Float32Array : Uint8Array)(samples.length * wanted.size);
+  lists.forEach((numbers, index) => {
+    copyNumbers(numbers, nameOf(index), values, index * wanted.size);
+  });
   return { values, count: samples.length, single };
 }
 
@@ -124,19 +127,20 @@ function readBase64(text: unknown, name: string): Uint8Array {
   return Buffer.from(text, 'base64');
 }
 
-/** A sample's numbers, flat or nested: [[...], [...]]. */
+/** A sample's numbers, flat or nested: [[...], [...]]. As many as there have to be, but not looked at yet. */
+function numbersOf(sample: unknown, name: string, { size, shape }: Wanted): unknown[] {
+  const numbers: unknown[] = Array.isArray(sample) ? sample.flat(3) : [];
+  if (numbers.length === size) return numbers;
+  const received = Array.isArray(sample) ? `${numbers.length} of them` : describeValue(sample);
+  throw refuse(`Expected ${size} numbers for ${name}, a sample of [${shape.join(', ')}], received ${received}.`);
+}
+
 function copyNumbers(
-  sample: unknown,
+  numbers: readonly unknown[],
   name: string,
-  { size, shape }: Wanted,
   target: Uint8Array | Float32Array,
   place: number,
 ): void {
-  const numbers: unknown[] = Array.isArray(sample) ? sample.flat(3) : [];
-  if (numbers.length !== size) {
-    const received = Array.isArray(sample) ? `${numbers.length} of them` : describeValue(sample);
-    throw refuse(`Expected ${size} numbers for ${name}, a sample of [${shape.join(', ')}], received ${received}.`);
-  }
   const bytes = target instanceof Uint8Array;
   numbers.forEach((number, index) => {
     const sound =

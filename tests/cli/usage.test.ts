@@ -69,6 +69,11 @@ const WRONG: [line: string, says: RegExp][] = [
   ['predict model image --limit 0', /--limit, received "0"/],
   ['bench --slow', /unknown option '--slow'/],
   ['help nonsense', /Expected one of train, .* for the command, received "nonsense"/],
+  ['help -', /Expected one of train, .* for the command, received "-"/],
+  ['help -- nonsense', /for the command, received "nonsense"/],
+  ['help -- --recipe', /Expected a command behind help/],
+  ['help help', /Expected a command behind help/],
+  ['-', /for the command, received "-"/],
   ['info extra', /too many arguments for 'info'/],
 ];
 

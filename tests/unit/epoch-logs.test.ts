@@ -76,7 +76,7 @@ describe('csvLogger', () => {
       failure('ERR_FORMAT', /a column epoch for the first line of .*log, received "a photograph"/),
     );
     await expect(written(csv({ append: true }), LOSSES, 'epoch,"loss\n1,2\n')).rejects.toEqual(
-      failure('ERR_FORMAT', /log has quotes in line 1 that do not match/),
+      failure('ERR_FORMAT', /log has quotes or ends of lines in line 1 that do not match/),
     );
   });
 

@@ -3,6 +3,7 @@ import { ProgramBuilder } from '../../src/program/builder.js';
 import { buffersOf } from '../../src/program/op-fields.js';
 import { ALIGNMENT, type PlannedBuffer, planMemory } from '../../src/program/plan.js';
 import type { Program, SectionName } from '../../src/program/program.js';
+import { errorOf, failure } from '../helpers/toy.js';
 
 /** A chain of `widths.length - 1` activations in each section, over one parameter and one slot. */
 function chain(widths: number[], sections: SectionName[] = ['train', 'evaluate', 'infer'], capacity = 3): Program {
@@ -54,6 +55,11 @@ function clashes(program: Program, name: SectionName): string[] {
 }
 
 describe('planMemory', () => {
+  it('refuses a model that no memory holds, in words', () => {
+    const message = /at most 1099511627776 bytes for the memory of a prediction, received \d{13}/;
+    expect(errorOf(() => planMemory(chain([2 ** 38, 1], ['infer'])))).toEqual(failure('ERR_SHAPE', message));
+  });
+
   const widths = [[1], [4, 4], [17, 3, 90, 3, 17], [5, 300, 1, 300, 5, 40], [1, 2, 3, 4, 5, 6, 7, 8]];
 
   it.each(widths)('aligns every buffer and keeps it inside its region: %j', (...shape) => {

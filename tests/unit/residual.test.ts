@@ -51,6 +51,17 @@ describe('residual', () => {
     );
   });
 
+  it('refuses more than 64 within each other, which no network has and a file may claim', () => {
+    const nest = (levels: number) => {
+      let layer = dense({ units: 2 });
+      for (let level = 0; level < levels; level++) layer = residual({ layers: [layer] });
+      return layer;
+    };
+    expect(nest(64).build([2]).outputShape).toEqual([2]);
+    const message = /at most 64 residuals within each other for layers of residual, received 65/;
+    expect(errorOf(() => nest(65))).toEqual(failure('ERR_ARGUMENT', message));
+  });
+
   it('refuses ways that end in different shapes, naming both', () => {
     const layer = residual({ layers: [conv2d({ filters: 2, kernelSize: 3 })] });
     const message = /\[6, 6, 2\], as its shortcut gives, for the output of the layers of residual.*\[4, 4, 2\]/;

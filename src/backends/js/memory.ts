@@ -7,6 +7,16 @@ import type { FloatMatrix, IntegerMatrix, KernelContext } from './kernels/kernel
 /** The regions that a step changes and the next one reads. */
 const STATE = ['parameters', 'slots'] as const satisfies readonly Region[];
 
+/** Throws ERR_SHAPE where that is more than there is. */
+function allocate(bytes: number): ArrayBuffer {
+  try {
+    return new ArrayBuffer(bytes);
+  } catch (cause) {
+    const message = 'There is not enough memory for the model. Take smaller samples, layers or batches.';
+    throw new MnistTrainError('ERR_SHAPE', message, { cause });
+  }
+}
+
 /**
  * The memory of one session: an ArrayBuffer per region, and a second copy of the parameters. Training changes the first
  * copy; evaluation and inference read the second, which `publish` brings up to date.
@@ -23,10 +33,10 @@ export class Memory {
     this.layout = planMemory(program);
     this.#sections = program.sections;
     const { sizes } = this.layout;
-    const regions = REGIONS.map((region) => [region, new ArrayBuffer(sizes[region])] as const);
+    const regions = REGIONS.map((region) => [region, allocate(sizes[region])] as const);
     this.#regions = Object.fromEntries(regions) as Record<Region, ArrayBuffer>;
     this.#parameters = new Uint8Array(this.#regions.parameters);
-    this.#published = new Uint8Array(sizes.parameters);
+    this.#published = new Uint8Array(allocate(sizes.parameters));
   }
 
   /** Makes the parameters as they are now visible to evaluation and inference. */

@@ -196,9 +196,13 @@ function readResults(path: string, { trials }: SweepDescription): { results: Tri
   return { results: [...results.values()], torn: end < bytes.length };
 }
 
-function isResultOf(trial: Trial | undefined, { options, validationAccuracy, error }: TrialResult): boolean {
-  if (trial === undefined || !isDeepStrictEqual(trial.options, options)) return false;
-  return typeof error === 'string' || typeof validationAccuracy === 'number';
+function isResultOf(trial: Trial | undefined, result: TrialResult): boolean {
+  if (trial === undefined || !isDeepStrictEqual(trial.options, result.options)) return false;
+  const { validationAccuracy, deviation, validationLoss, trainSeconds, runs, error } = result;
+  const numbers = [validationAccuracy, deviation, validationLoss, trainSeconds];
+  if (!numbers.every((value) => value === null || typeof value === 'number')) return false;
+  if (!Array.isArray(runs) || !runs.every((run) => typeof run === 'object' && run !== null)) return false;
+  return typeof error === 'string' || (error === undefined && validationAccuracy !== null);
 }
 
 function parseJson(text: string, place: string): unknown {

@@ -1,7 +1,6 @@
 import type { Callback, CallbackState } from '../../callbacks/callback.js';
 import { MnistTrainError } from '../../errors.js';
 import type { JsonValue } from '../../json.js';
-import type { OptimizerState } from '../../optimizers/optimizer.js';
 import { inTurns } from '../../pieces.js';
 import type { Engine, TrainingSteps } from '../engine.js';
 import { findNonFinite } from '../numbers.js';
@@ -15,10 +14,9 @@ import {
   writeCheckpoint,
 } from './checkpoint-folder.js';
 import type { CheckpointPlan } from './checkpoint-options.js';
+import { checkSavedState, FORMAT_VERSION, type SavedState } from './saved-state.js';
 import { checkSameSetup } from './setup.js';
 import type { FitState, Training } from './state.js';
-
-const FORMAT_VERSION = 1;
 
 /** All that goes into a checkpoint and comes out of it. */
 export interface Resumable {
@@ -29,16 +27,6 @@ export interface Resumable {
   /** What the session must have room for, as far as that is known. */
   steps: TrainingSteps;
   setup: JsonValue;
-}
-
-/** The JSON of a checkpoint. */
-export interface SavedState {
-  formatVersion: number;
-  setup: JsonValue;
-  fit: FitState;
-  optimizer: OptimizerState;
-  schedule: JsonValue;
-  callbacks: { values: JsonValue; weights: number }[];
 }
 
 /** Writes checkpoints while training goes on; reads the newest when it begins. */
@@ -139,15 +127,10 @@ export class Checkpointer {
     if (this.#failure) throw this.#failure.error;
   }
 
-  async #restore({ path, state, tensors }: FoundCheckpoint): Promise<void> {
+  async #restore(found: FoundCheckpoint): Promise<void> {
+    const { path, state } = found;
     const { engine, training, callbacks, steps, setup, state: fit } = this.#run;
-    const saved = state as unknown as SavedState;
-    if (saved?.formatVersion !== FORMAT_VERSION) {
-      throw new MnistTrainError(
-        'ERR_FORMAT',
-        `Expected a checkpoint of format ${FORMAT_VERSION} in ${path}, received ${saved?.formatVersion}: it was written by another version of mnist-train.`,
-      );
-    }
+    const saved = checkSavedState(state, path);
     checkSameSetup(setup, saved.setup, path);
     if (saved.callbacks.length !== callbacks.length) {
       throw new MnistTrainError(
@@ -155,22 +138,24 @@ export class Checkpointer {
         `Expected ${saved.callbacks.length} callbacks, as in the checkpoint ${path}, received ${callbacks.length}.`,
       );
     }
-    const names = [...(await engine.snapshot(steps)).keys()];
-    const values = new Map(names.map((name) => [name, tensors.get(name)?.data]));
-    for (const [name, data] of values) {
-      if (!data)
-        throw new MnistTrainError(
-          'ERR_FORMAT',
-          `Expected tensor ${name} in ${path}, found none: it was written by another version of mnist-train.`,
-        );
+    const values = new Map<string, Float32Array>();
+    for (const [name, { length }] of await engine.snapshot(steps)) {
+      values.set(name, tensorOf(found, name, length));
     }
+    if (saved.optimizer.powers.length !== training.state.powers.length) {
+      throw new MnistTrainError(
+        'ERR_FORMAT',
+        `Expected ${training.state.powers.length} powers of the optimizer in ${path}, received ${saved.optimizer.powers.length}: it was written by another version of mnist-train.`,
+      );
+    }
+    const theirs = saved.callbacks.map(({ weights }, index) => weightsOf(found, index, weights));
     // What may be refused comes first: a resume that fails leaves the model as it was.
     callbacks.forEach((callback, index) => {
-      const { values: own, weights } = saved.callbacks[index];
-      const lists = Array.from({ length: weights }, (_, place) => tensors.get(weightName(index, place))!.data);
-      callback.setState?.({ values: own, ...(weights > 0 && { weights: lists }) });
+      const { values: own } = saved.callbacks[index];
+      const weights = theirs[index];
+      callback.setState?.({ values: own, ...(weights.length > 0 && { weights }) });
     });
-    await engine.restore(values as Snapshot);
+    await engine.restore(values);
     training.state = saved.optimizer;
     training.scheduleState = saved.schedule;
     Object.assign(fit, saved.fit);
@@ -178,6 +163,24 @@ export class Checkpointer {
 }
 
 const weightName = (callback: number, place: number): string => `callback.${callback}.weights.${place}`;
+
+/** The values of a tensor; of so many, where that is known. Throws ERR_FORMAT. */
+function tensorOf({ tensors, path }: FoundCheckpoint, name: string, length?: number): Float32Array {
+  const data = tensors.get(name)?.data;
+  if (data && data.length === (length ?? data.length)) return data;
+  const what = length === undefined ? `tensor ${name}` : `tensor ${name} of ${length} values`;
+  throw new MnistTrainError(
+    'ERR_FORMAT',
+    `Expected ${what} in ${path}, found ${data?.length ?? 'none'}: it was written by another version of mnist-train.`,
+  );
+}
+
+/** The weights that a callback keeps. Not by their number alone, which a file may claim as it likes. */
+function weightsOf(found: FoundCheckpoint, callback: number, count: number): Float32Array[] {
+  const weights: Float32Array[] = [];
+  while (weights.length < count) weights.push(tensorOf(found, weightName(callback, weights.length)));
+  return weights;
+}
 
 function tensorsOf(values: Snapshot, states: readonly CallbackState[]) {
   const own = [...values].map(([name, data]) => ({ name, shape: [data.length], data }));

@@ -1,7 +1,7 @@
 import { expected } from '../../errors.js';
 import { checkCallback, checkOptions } from '../../options.js';
 import { newestCheckpoint } from './checkpoint-folder.js';
-import type { SavedState } from './checkpointer.js';
+import { checkSavedState } from './saved-state.js';
 
 /** What a checkpoint says of itself. */
 export interface CheckpointInfo {
@@ -16,7 +16,8 @@ export interface CheckpointInfo {
 
 /**
  * Looks at the newest whole checkpoint of a folder, without a model; null when there is none. `onWarning` is told of
- * damaged ones that were passed over. Rejects with ERR_CHECKSUM when all are damaged, ERR_FILE, ERR_ARGUMENT.
+ * damaged ones that were passed over. Rejects with ERR_CHECKSUM when all are damaged, ERR_FORMAT for one
+ * of another version, ERR_FILE, ERR_ARGUMENT.
  */
 export async function readCheckpoint(
   directory: string,
@@ -26,6 +27,6 @@ export async function readCheckpoint(
   const { onWarning } = checkOptions(options, 'readCheckpoint', { onWarning: true });
   const found = await newestCheckpoint(directory, checkCallback(onWarning, 'onWarning') ?? (() => {}));
   if (!found) return null;
-  const { fit, optimizer } = found.state as unknown as SavedState;
+  const { fit, optimizer } = checkSavedState(found.state, found.path);
   return { path: found.path, epochs: fit.results.length, step: optimizer.step, metadata: found.metadata };
 }
