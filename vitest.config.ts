@@ -10,5 +10,12 @@ export default defineConfig({
     maxWorkers: 2,
     testTimeout: 60_000,
     hookTimeout: 60_000,
+    coverage: {
+      include: ['src/**/*.ts'],
+      // What runs in processes of its own, where coverage does not reach: tests/cli tries it from outside.
+      exclude: ['src/cli/**', 'src/server/page/**'],
+      reporter: ['text-summary', 'html'],
+      thresholds: { lines: 90 },
+    },
   },
 });

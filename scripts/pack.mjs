@@ -2,6 +2,7 @@
 //
 //   node scripts/pack.mjs [--out DIR]                          the main package, and that of this platform
 //   node scripts/pack.mjs --platform NAME --addon FILE --no-main  a platform's package alone, as release.yml makes them
+//   node scripts/pack.mjs --no-platforms                        the main package alone
 //   node scripts/pack.mjs --list                               npm/platforms.json in one line, for release.yml
 //
 // The published manifest is not the repository's: it has no scripts and no development, and it names the platforms'
@@ -25,6 +26,7 @@ const { values } = parseArgs({
     platform: { type: 'string', default: ownPlatform() },
     addon: { type: 'string', default: join(root, 'build', 'Release', 'mnist_train.node') },
     main: { type: 'boolean', default: true },
+    platforms: { type: 'boolean', default: true },
     list: { type: 'boolean', default: false },
   },
 });
@@ -34,7 +36,7 @@ if (values.list) {
 } else {
   const out = resolve(values.out);
   mkdirSync(out, { recursive: true });
-  console.log(packPlatform(values.platform, resolve(values.addon), out));
+  if (values.platforms) console.log(packPlatform(values.platform, resolve(values.addon), out));
   if (values.main) console.log(packMain(out));
 }
 

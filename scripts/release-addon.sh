@@ -1,0 +1,33 @@
+#!/bin/sh
+# Builds, tests and packs the addon of one platform of npm/platforms.json, on such a machine or in its container:
+#
+#   scripts/release-addon.sh linux-x64-gnu
+#
+# The package is put into packed/. What a container lacks is installed; a machine must have Node.js and a compiler.
+set -eu
+cd "$(dirname "$0")/.."
+platform=$1
+
+if command -v dnf >/dev/null; then
+  # glibc 2.28, with a compiler that knows AVX-512.
+  dnf -y -q module enable nodejs:20
+  dnf -y -q install nodejs npm gcc-toolset-12-gcc-c++ make python3.11
+  # Red Hat's script reads variables that need not be set.
+  set +u
+  . /opt/rh/gcc-toolset-12/enable
+  set -u
+elif command -v apk >/dev/null; then
+  apk add --quiet g++ make python3
+fi
+
+npm ci
+npm run build
+npx vitest run tests/parity tests/packaging/binary.test.ts tests/unit/save-load.test.ts
+case $platform in
+  *-gnu)
+    newest=$(nm -D build/Release/mnist_train.node | grep -o 'GLIBC_2\.[0-9]*' | sort -u -V | tail -n 1)
+    echo "needs $newest"
+    [ "$(printf '%s\n' GLIBC_2.28 "$newest" | sort -V | tail -n 1)" = GLIBC_2.28 ]
+    ;;
+esac
+node scripts/pack.mjs --platform "$platform" --no-main --out packed
