@@ -14,10 +14,16 @@ build=$(mktemp -d)
 trap 'rm -rf "$build"' EXIT
 # Contraction off, as in mnist_train.gypi: docs/numerics.md rounds multiplications and additions one by one.
 flags="-O2 -std=c++17 -static -ffp-contract=off -fno-exceptions -fno-rtti -Wall -Wextra -Werror"
-for part in neon dispatch cpu_features; do
-  "$compiler" $flags -c "targets/$part.cc" -o "$build/$part.o"
-done
-for test in kernels convolution pooling batch_norm augment regularization; do
-  "$compiler" $flags "tests/${test}_test.cc" "$build"/*.o -o "$build/${test}_test"
-  $runner "$build/${test}_test"
-done
+export compiler runner build flags
+# As many at a time as there are cores; xargs ends with an error where one of them does.
+each() { # each COMMAND NAME...: $1 is the name
+  command=$1
+  shift
+  printf '%s\n' "$@" | xargs -P "$(nproc)" -I '{}' sh -euc "$command" sh '{}'
+}
+# shellcheck disable=SC2016 # expanded by the shell that runs them
+{
+  each '$compiler $flags -c targets/$1.cc -o $build/$1.o' neon dispatch cpu_features
+  each '$compiler $flags tests/$1_test.cc $build/*.o -o $build/$1_test; $runner $build/$1_test' \
+    kernels convolution pooling batch_norm augment regularization
+}
