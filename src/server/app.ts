@@ -9,6 +9,7 @@ import fastify, {
   LogController,
 } from 'fastify';
 import { Connections } from './connections.js';
+import { Decoder } from './decoder.js';
 import { errorBody, HttpError } from './http-error.js';
 import { createMetrics, type ServerMetrics } from './metrics.js';
 import { pageRoutes } from './page.js';
@@ -25,8 +26,10 @@ export interface AppOptions {
   pixelLimit: number;
   /** The most requests at a time; further ones are answered with 503. */
   maxConcurrent: number;
-  /** Within so much a request must have arrived, head and body, and its answer must have been taken. */
+  /** Within so much a request must have arrived, head and body, a large body be decoded, and its answer be taken. */
   requestTimeoutMilliseconds: number;
+  /** See `DecoderOptions`. */
+  decodeWorker?: URL;
   /** Pino's options. */
   logger: { level: string; stream?: NodeJS.WritableStream } | false;
 }
@@ -61,8 +64,8 @@ export function createApp(options: AppOptions): App {
     frameworkErrors: answerError,
     return503OnClosing: false,
   });
-  // Only what predict.ts has a parser for, and JSON.
-  server.removeContentTypeParser('text/plain');
+  // Only what predict.ts and page.ts have parsers for: bodies for other paths are not read.
+  server.removeAllContentTypeParsers();
   const inFlight = () => connections.inFlight;
   const metrics = createMetrics(inFlight, () => service.current.version);
   const refuseConnection = connectionErrors(connections, metrics);
@@ -83,7 +86,10 @@ export function createApp(options: AppOptions): App {
     return metrics.registry.metrics();
   });
   server.register(pageRoutes, { model: () => service.current.predictor });
-  server.register(predictRoutes, { service, metrics, batchLimit: options.batchLimit, pixelLimit: options.pixelLimit });
+  const { batchLimit, pixelLimit, decodeWorker: workerFile } = options;
+  const decoder = new Decoder({ bodyLimit, timeoutMilliseconds: requestTimeoutMilliseconds, workerFile });
+  server.addHook('onClose', () => decoder.close());
+  server.register(predictRoutes, { service, decoder, metrics, batchLimit, pixelLimit });
   return { server, metrics, log: server.log, inFlight };
 }
 

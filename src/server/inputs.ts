@@ -1,9 +1,18 @@
+import { constants } from 'node:buffer';
 import { importImage } from '../data/image.js';
 import { pixelsInHeader } from '../data/png.js';
 import { describeValue, MnistTrainError } from '../errors.js';
 import type { Predictor } from '../index.js';
+import { sizeOf } from '../program/program.js';
 import { HttpError } from './http-error.js';
-import { sizeOf } from './service.js';
+
+/**
+ * Bodies of requests to samples. The thread that decodes large bodies loads this file too, so that it must not import the
+ * package as a whole.
+ */
+
+/** What a body is, by its content-type. */
+export type BodyKind = 'bytes' | 'png' | 'json';
 
 /** What the body of a request asks a prediction for. */
 export interface RequestedSamples {
@@ -14,7 +23,7 @@ export interface RequestedSamples {
   single: boolean;
 }
 
-interface Wanted {
+export interface Wanted {
   /** Numbers in a sample. */
   size: number;
   shape: readonly number[];
@@ -33,8 +42,20 @@ export const wantedBy = ({ inputShape }: Predictor, batchLimit: number, pixelLim
 
 const refuse = (message: string): HttpError => new HttpError(400, message);
 
+/** Throws a 400, or a 413 for more samples or pixels than allowed. */
+export function readBody(kind: BodyKind, body: Uint8Array, wanted: Wanted): RequestedSamples {
+  switch (kind) {
+    case 'bytes':
+      return readBytes(body, wanted);
+    case 'png':
+      return readPng(body, wanted);
+    case 'json':
+      return readJson(parseJson(body), wanted);
+  }
+}
+
 /** Bytes of one sample, or of several one behind the other. Throws a 400. */
-export function readBytes(body: Uint8Array, { size, shape, batchLimit }: Wanted): RequestedSamples {
+function readBytes(body: Uint8Array, { size, shape, batchLimit }: Wanted): RequestedSamples {
   const count = body.length / size;
   if (count === 0 || !Number.isInteger(count)) {
     throw refuse(
@@ -46,7 +67,7 @@ export function readBytes(body: Uint8Array, { size, shape, batchLimit }: Wanted)
 }
 
 /** A PNG, converted as MNIST was made. Throws a 400, or a 413 for too many pixels. */
-export function readPng(body: Uint8Array, { shape, pixelLimit }: Wanted): RequestedSamples {
+function readPng(body: Uint8Array, { shape, pixelLimit }: Wanted): RequestedSamples {
   checkPixels(pixelsInHeader(body), pixelLimit);
   return { values: pixelsOf(body, 'the PNG', shape), count: 1, single: true };
 }
@@ -81,6 +102,29 @@ const KINDS = {
 type Kind = keyof typeof KINDS;
 const LIST = Object.keys(KINDS).join(', ');
 
+/** Throws a 400, or a 413 for more than a string holds. */
+export function parseJson(body: Uint8Array): unknown {
+  if (body.length === 0) throw refuse("Body cannot be empty when content-type is set to 'application/json'");
+  const most = constants.MAX_STRING_LENGTH;
+  if (body.length > most) throw new HttpError(413, `Expected at most ${most} bytes of JSON, received ${body.length}.`);
+  const text = Buffer.from(body.buffer, body.byteOffset, body.length).toString();
+  try {
+    return JSON.parse(text.startsWith('\uFEFF') ? text.slice(1) : text);
+  } catch {
+    throw refuse("Body is not valid JSON but content-type is set to 'application/json'");
+  }
+}
+
+/** The pixels that the PNGs in a parsed body claim to have; 0 where there are none. */
+export function pixelsInJson(body: unknown): number {
+  const { png, pngs = [png] } = Object(body) as { png?: unknown; pngs?: unknown };
+  // 24 bytes of a head are 32 characters.
+  const heads = (Array.isArray(pngs) ? pngs : []).map((each) => (typeof each === 'string' ? each.slice(0, 32) : ''));
+  return sumOfPixels(heads.map((head) => Buffer.from(head, 'base64')));
+}
+
+const sumOfPixels = (pngs: readonly Uint8Array[]): number => pngs.reduce((sum, png) => sum + pixelsInHeader(png), 0);
+
 /** An object with one of the members of `KINDS`. Throws a 400. */
 export function readJson(body: unknown, wanted: Wanted): RequestedSamples {
   if (typeof body !== 'object' || body === null || Array.isArray(body)) {
@@ -101,10 +145,7 @@ export function readJson(body: unknown, wanted: Wanted): RequestedSamples {
   const nameOf = (index: number) => (single ? kind : `${kind}[${index}]`);
   if (kind.startsWith('png')) {
     const pngs = samples.map((sample, index) => readBase64(sample, nameOf(index)));
-    checkPixels(
-      pngs.reduce((sum, png) => sum + pixelsInHeader(png), 0),
-      wanted.pixelLimit,
-    );
+    checkPixels(sumOfPixels(pngs), wanted.pixelLimit);
     const values = new Uint8Array(samples.length * wanted.size);
     pngs.forEach((png, index) => {
       values.set(pixelsOf(png, nameOf(index), wanted.shape), index * wanted.size);

@@ -5,8 +5,8 @@ import type { FastifyPluginCallback } from 'fastify';
 import { importPicture, MNIST_SIZE } from '../data/image.js';
 import { MnistTrainError } from '../errors.js';
 import type { Predictor } from '../index.js';
+import { sizeOf } from '../program/program.js';
 import { HttpError } from './http-error.js';
-import { sizeOf } from './service.js';
 
 /**
  * The page at `/`, on which people draw a digit and see what the network makes of it, and what the page asks the server

@@ -1,4 +1,5 @@
 import { type EngineOptions, loadModel, type Predictor } from '../index.js';
+import { sizeOf } from '../program/program.js';
 
 /** A model in service. What a request is answered with is read once, so that an answer is of one model. */
 export interface ServedModel {
@@ -14,6 +15,8 @@ export class Service {
   /** The model file. */
   readonly path: string;
   readonly #engine: EngineOptions;
+  /** How many requests hold a model. */
+  readonly #holders = new Map<ServedModel, number>();
   #current: ServedModel;
 
   private constructor(path: string, engine: EngineOptions, first: ServedModel) {
@@ -32,6 +35,20 @@ export class Service {
   }
 
   /**
+   * Keeps a model open for a request whose body is still being decoded, also when another one goes into service. Returns
+   * the function that ends this.
+   */
+  hold(model: ServedModel): () => void {
+    this.#holders.set(model, (this.#holders.get(model) ?? 0) + 1);
+    return () => {
+      const others = this.#holders.get(model)! - 1;
+      if (others > 0) this.#holders.set(model, others);
+      else this.#holders.delete(model);
+      if (others === 0 && model !== this.#current) model.predictor.dispose();
+    };
+  }
+
+  /**
    * Reads the file again and, when it holds another model, swaps that in: requests in flight end on the old one. Resolves
    * with whether it did; rejects as `loadModel` does, and the old model stays.
    */
@@ -43,7 +60,7 @@ export class Service {
       return false;
     }
     this.#current = { predictor, digest, version: old.version + 1 };
-    old.predictor.dispose();
+    if (!this.#holders.has(old)) old.predictor.dispose();
     return true;
   }
 
@@ -66,5 +83,3 @@ async function load(path: string, engine: EngineOptions): Promise<Omit<ServedMod
 
 const sameArchitecture = (a: Predictor, b: Predictor): boolean =>
   JSON.stringify(a.shared.config) === JSON.stringify(b.shared.config);
-
-export const sizeOf = (shape: readonly number[]): number => shape.reduce((size, dimension) => size * dimension, 1);
