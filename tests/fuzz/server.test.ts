@@ -8,6 +8,7 @@ import { dense, sequential } from '../../src/index.js';
 import { type App, createApp } from '../../src/server/app.js';
 import { readJson } from '../../src/server/inputs.js';
 import { Service } from '../../src/server/service.js';
+import { DECODE_WORKER } from '../helpers/decode-worker.js';
 import { allocatedBy } from './helpers/allocation.js';
 import { replay } from './helpers/corpus.js';
 import { fuzz, type Verdict } from './helpers/fuzz.js';
@@ -35,6 +36,7 @@ beforeAll(async () => {
     maxConcurrent: 10,
     requestTimeoutMilliseconds: 5000,
     logger: false,
+    decodeWorker: DECODE_WORKER,
   });
   // What is made once for all requests is not counted to one of them.
   await app.server.inject({

@@ -6,6 +6,7 @@ import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { dense, type Layer, loadModel, sequential } from '../../src/index.js';
 import { type AppOptions, createApp } from '../../src/server/app.js';
 import { Service } from '../../src/server/service.js';
+import { DECODE_WORKER } from '../helpers/decode-worker.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'mnist-train-server-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -33,6 +34,7 @@ async function start(path: string, limits: Partial<AppOptions> = {}) {
     maxConcurrent: 100,
     requestTimeoutMilliseconds: 5000,
     logger: false,
+    decodeWorker: DECODE_WORKER,
     ...limits,
   });
   open.push({ close: () => server.close().then(() => service.dispose()) });
