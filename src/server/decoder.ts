@@ -73,12 +73,12 @@ export class Decoder {
   /** Ends the thread; bodies that are not decoded yet are refused. */
   async close(): Promise<void> {
     this.#closed = true;
-    const ended = new HttpError(503, 'The server is ending.', { connection: 'close' });
-    for (const job of this.#waiting) this.#fail(job, ended);
-    await this.#replaceWorker(ended);
+    for (const job of this.#waiting) this.#fail(job, ending());
+    await this.#replaceWorker(ending());
   }
 
   #enqueue(task: DecodeTask, client: Socket): Promise<RequestedSamples> {
+    if (this.#closed) return Promise.reject(ending());
     return new Promise((resolve, reject) => {
       const { timeoutMilliseconds } = this.#options;
       const timer = setTimeout(() => this.#timeOut(job), timeoutMilliseconds).unref();
@@ -113,8 +113,6 @@ export class Decoder {
   #start(): Worker {
     const { workerFile = new URL('decode-worker.js', import.meta.url), bodyLimit } = this.#options;
     const worker = new Worker(workerFile, { resourceLimits: { maxOldGenerationSizeMb: memoryFor(bodyLimit) } });
-    // Those who wait for an answer have a connection, and that keeps the process alive.
-    worker.unref();
     let failure: Error | undefined;
     worker.on('message', (answer: DecodeAnswer) => {
       if (this.#worker === worker) this.#finish(answer);
@@ -127,6 +125,8 @@ export class Decoder {
       this.#replaceWorker(describeEnd(code, failure));
       this.#next();
     });
+    // Those who wait for an answer have a connection, and that keeps the process alive. Only now: listening undoes it.
+    worker.unref();
     return worker;
   }
 
@@ -166,6 +166,8 @@ export class Decoder {
     job.reject(error);
   }
 }
+
+const ending = () => new HttpError(503, 'The server is ending.', { connection: 'close' });
 
 /** The samples of a body that takes little time; null for others. */
 function readSmall({ kind, body, wanted }: DecodeTask): RequestedSamples | null {
