@@ -1,23 +1,20 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFileSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { connect, createServer, type Server, type Socket } from 'node:net';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { connect, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { encode } from 'fast-png';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { dense, sequential } from '../../src/index.js';
 import { runCli } from '../helpers/cli-run.js';
+import { closing, head, killServers, raw, type ServeProcess, startServe, statusOf } from '../helpers/serve-process.js';
 
 /** `mnist-train serve` as a process of its own, with real connections. */
 
-const CLI = fileURLToPath(new URL('../../bin/mnist-train.js', import.meta.url));
 const cwd = mkdtempSync(join(tmpdir(), 'mnist-train-serve-'));
 const model = join(cwd, 'model.safetensors');
 const image = Buffer.from(Uint8Array.from({ length: 784 }, (_, i) => (i * 37) % 256));
-const running = new Set<ChildProcess>();
 
 const write = (path: string, seed: number) =>
   sequential([dense({ units: 16, activation: 'relu' }), dense({ units: 10, activation: 'softmax' })], {
@@ -27,67 +24,10 @@ const write = (path: string, seed: number) =>
   }).save(path);
 
 beforeAll(() => write(model, 1));
-afterEach(() => {
-  for (const child of running) child.kill('SIGKILL');
-});
+afterEach(killServers);
 afterAll(() => rmSync(cwd, { recursive: true, force: true }));
 
-async function serve(...options: string[]) {
-  const child = spawn(process.execPath, [CLI, 'serve', model, '--port', '0', '--json', ...options], { cwd });
-  running.add(child);
-  const output = { stdout: '', stderr: '' };
-  for (const name of ['stdout', 'stderr'] as const) {
-    child[name].setEncoding('utf8').on('data', (text) => {
-      output[name] += text;
-    });
-  }
-  const events = () =>
-    output.stdout
-      .split('\n')
-      .filter(Boolean)
-      .map((line) => JSON.parse(line));
-  const event = async (name: string) => {
-    for (;;) {
-      const found = events().find((each) => each.event === name);
-      if (found) return found;
-      if (child.exitCode !== null) throw new Error(`The server ended: ${output.stderr}`);
-      await sleep(10);
-    }
-  };
-  const { url } = await event('listening');
-  const post = (body: Buffer<ArrayBuffer> | string, type = 'application/octet-stream') =>
-    fetch(`${url}/predict`, { method: 'POST', headers: { 'content-type': type }, body });
-  const end = async (signal: NodeJS.Signals = 'SIGTERM') => {
-    child.kill(signal);
-    if (child.exitCode === null && child.signalCode === null) await once(child, 'close');
-    running.delete(child);
-    return { status: child.exitCode, ...output, events: events() };
-  };
-  return { child, url, port: Number(new URL(url).port), post, event, events, end, output };
-}
-
-/** The end of a connection, also one that the server cuts off: `once` would reject then. */
-function closing(socket: Socket): Promise<unknown> {
-  socket.on('error', () => {});
-  return new Promise((resolve) => socket.once('close', resolve));
-}
-
-/** Sends raw bytes and resolves with all that comes back until the connection ends. */
-async function raw(port: number, ...pieces: (string | Buffer)[]): Promise<string> {
-  const socket: Socket = connect(port, '127.0.0.1');
-  let reply = '';
-  socket.setEncoding('latin1').on('data', (text) => {
-    reply += text;
-  });
-  const closed = closing(socket);
-  for (const piece of pieces) socket.write(piece);
-  await closed;
-  return reply;
-}
-
-const statusOf = (reply: string) => Number(reply.split(' ')[1]);
-const head = (length: number | string, type = 'application/octet-stream', connection = 'close') =>
-  `POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: ${type}\r\ncontent-length: ${length}\r\nconnection: ${connection}\r\n\r\n`;
+const serve = (...options: string[]) => startServe(model, ...options);
 
 describe('serve', () => {
   it('answers, and ends with status 0 when it is told to', async () => {
@@ -139,28 +79,6 @@ describe('serve', () => {
     expect(status).toBe(0);
     expect(events.at(-1)).toEqual({ event: 'stopped', drained: false });
     await reply;
-  });
-
-  it('reads the model again when the file is replaced, written over or broken', async () => {
-    const server = await serve();
-    const digest = async () => (await server.post(image)).headers.get('x-model-digest');
-    const first = await digest();
-    await write(join(cwd, 'next.safetensors'), 2);
-    renameSync(join(cwd, 'next.safetensors'), model);
-    const { version, weightsSha256 } = await server.event('reloaded');
-    expect(version).toBe(2);
-    expect(await digest()).toBe(weightsSha256);
-    expect(weightsSha256).not.toBe(first);
-    writeFileSync(model, 'not a model');
-    expect((await server.event('reloadFailed')).reason).toMatch(/model\.safetensors/);
-    expect(await digest()).toBe(weightsSha256);
-    await write(join(cwd, 'again.safetensors'), 1);
-    copyFileSync(join(cwd, 'again.safetensors'), model);
-    while ((await digest()) !== first) await sleep(20);
-    const metrics = await (await fetch(`${server.url}/metrics`)).text();
-    expect(metrics).toMatch(/model_reloads_total\{result="failed"\} [1-9]/);
-    const { stderr } = await server.end();
-    expect(stderr).toMatch(/"level":40.*"reason":.*the model before stays/);
   });
 
   it('keeps the model with --no-reload', async () => {
@@ -262,7 +180,7 @@ describe('malformed requests', () => {
 
 describe('clients that misbehave on one connection', () => {
   const request = (body: Buffer) => Buffer.concat([Buffer.from(head(body.length, undefined, 'keep-alive')), body]);
-  const answer = async ({ post }: Awaited<ReturnType<typeof serve>>) => (await post(image)).status;
+  const answer = async ({ post }: ServeProcess) => (await post(image)).status;
 
   it.each([1, 100])('get the answer to a request of %i images before the refusal of what follows', async (count) => {
     const server = await serve();
