@@ -41,6 +41,10 @@ describe('the package', () => {
     );
   });
 
+  it('holds the thread of `serve` that decodes large bodies', () => {
+    expect(files).toContain('dist/server/decode-worker.js');
+  });
+
   it('holds no tests, no binaries, and nothing that makes npm compile on installing', () => {
     const strays = files.filter(
       (path) => !/^(bin|dist|native)\/|^(LICENSE|README\.md|package\.json|npm\/platforms\.json)$/.test(path),

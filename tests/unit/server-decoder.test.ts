@@ -11,7 +11,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { Decoder, type DecoderOptions, type DecodeTask } from '../../src/server/decoder.js';
 import { HttpError } from '../../src/server/http-error.js';
 import { type BodyKind, type RequestedSamples, readBody } from '../../src/server/inputs.js';
-import { DECODE_WORKER } from '../helpers/decode-worker.js';
+import { DECODE_WORKER, threadOf } from '../helpers/decode-worker.js';
 
 const open: Decoder[] = [];
 afterEach(() => Promise.all(open.splice(0).map((decoder) => decoder.close())));
@@ -26,10 +26,6 @@ function decoderOf(options: Partial<DecoderOptions> = {}): Decoder {
   open.push(decoder);
   return decoder;
 }
-
-/** A thread that does something else. */
-const threadOf = (code: string) =>
-  new URL(`data:text/javascript,${encodeURIComponent(`import { parentPort } from 'node:worker_threads'; ${code}`)}`);
 
 const client = new Socket();
 const wanted = { size: 784, shape: [28, 28, 1], batchLimit: 4096, pixelLimit: 2 ** 20 };

@@ -49,7 +49,7 @@ export function serveCommand(run: Run): Command {
     )
     .option(
       '--request-timeout <s>',
-      'seconds within which a request must arrive and its answer be taken',
+      'seconds within which a request must arrive, be decoded and its answer be taken',
       seconds('--request-timeout'),
       10,
     )
