@@ -9,6 +9,9 @@
 #include "measure_peak.h"
 #include "session_object.h"
 #include "thread_budget_exports.h"
+#ifdef MNIST_TRAIN_INJECT
+#include "../tests/injected_bugs.h"
+#endif
 
 namespace mnist_train {
 namespace {
@@ -31,6 +34,13 @@ Napi::Array operations(Napi::Env env) {
   return list;
 }
 
+#ifdef MNIST_TRAIN_INJECT
+// inject(name: string): boolean. For the proof that sanitizers see this addon's bugs; no build for users has it.
+Napi::Value inject(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), test::inject_bug(info[0].ToString().Utf8Value().c_str()));
+}
+#endif
+
 class MnistTrainAddon : public Napi::Addon<MnistTrainAddon> {
  public:
   MnistTrainAddon(Napi::Env env, Napi::Object exports) {
@@ -48,6 +58,9 @@ class MnistTrainAddon : public Napi::Addon<MnistTrainAddon> {
             InstanceValue("threadBudget", Napi::Function::New<thread_budget>(env), napi_enumerable),
             InstanceValue("setThreadBudget", Napi::Function::New<set_thread_budget>(env), napi_enumerable),
             InstanceValue("mostThreadsAtWork", Napi::Function::New<most_threads_at_work>(env), napi_enumerable),
+#ifdef MNIST_TRAIN_INJECT
+            InstanceValue("inject", Napi::Function::New<inject>(env), napi_enumerable),
+#endif
         });
   }
 };

@@ -14,16 +14,24 @@ extern const KernelTable kTable;
 namespace avx2 {
 extern const KernelTable kTable;
 }
+// A developers' build may leave it out: see INSTRUCTION_SET in CMakeLists.txt.
+#ifndef MNIST_TRAIN_WITHOUT_AVX512
 namespace avx512 {
 extern const KernelTable kTable;
 }
+#endif
 #endif
 
 size_t all_targets(const Target** targets) {
 #if defined(__aarch64__) || defined(_M_ARM64)
   static const Target list[] = {{"neon", cpu_has_neon(), &neon::kTable}};
 #else
-  static const Target list[] = {{"avx512", cpu_has_avx512(), &avx512::kTable}, {"avx2", cpu_has_avx2(), &avx2::kTable}};
+  static const Target list[] = {
+#ifndef MNIST_TRAIN_WITHOUT_AVX512
+      {"avx512", cpu_has_avx512(), &avx512::kTable},
+#endif
+      {"avx2", cpu_has_avx2(), &avx2::kTable},
+  };
 #endif
   *targets = list;
   return sizeof(list) / sizeof(list[0]);
