@@ -175,14 +175,17 @@ function build(folder, { sanitize, tests }) {
     ['cmake-js', 'configure', '-d', 'native', '--out', folder, '-B', 'RelWithDebInfo', ...options],
     show,
   );
-  const list = execFileSync('ctest', ['--test-dir', folder, '-R', tests, '--show-only=json-v1'], {
-    ...show,
-    stdio: 'pipe',
-  });
-  const found = JSON.parse(list.toString()).tests.map(({ name, command }) => ({ name, command: command ?? [name] }));
-  const targets = [...(values.prove ? [] : found.map(({ name }) => name)), 'injected_bug', 'mnist_train'];
+  const list = () =>
+    JSON.parse(
+      execFileSync('ctest', ['--test-dir', folder, '-R', tests, '--show-only=json-v1'], {
+        cwd: root,
+        encoding: 'utf8',
+      }),
+    ).tests;
+  const targets = [...(values.prove ? [] : list().map(({ name }) => name)), 'injected_bug', 'mnist_train'];
   execFileSync('cmake', ['--build', folder, '--parallel', '2', '--target', ...targets], show);
-  return found;
+  // ctest knows the arguments of what has been built.
+  return values.prove ? [] : list();
 }
 
 /** The thread sanitizer's reports, without races of which both sides were called by Node.js itself. */
