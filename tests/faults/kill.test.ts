@@ -12,6 +12,8 @@ import { serve, smallDataset, startServer, temporaryFolder } from '../helpers/sm
  * away what was left. `tests/embedding` kills trainings by the hundred and compares the weights that they end with.
  */
 const KILLS = 10;
+/** A busy machine may let none of them come while a file is written: then there are more. */
+const goesOn = (kill: number, torn: number) => kill < KILLS || (torn === 0 && kill < 10 * KILLS);
 const random = new RandomStream(23, RandomPurpose.augment);
 const partsIn = (folder: string) => readdirSync(folder).filter((name) => name.endsWith('.part'));
 const sizesOfParts = (folder: string) =>
@@ -19,13 +21,13 @@ const sizesOfParts = (folder: string) =>
 
 async function killAfter(args: string[], begun: () => boolean, milliseconds: number): Promise<void> {
   const { child, ended } = startWork(args, { env: { EPOCHS: '100000', HIDDEN: '400' } });
-  await vi.waitUntil(begun, { timeout: 20_000, interval: 1 });
+  await vi.waitUntil(begun, { timeout: 50_000, interval: 1 });
   await delay(milliseconds);
   child.kill('SIGKILL');
   expect((await ended).signal).toBe('SIGKILL');
 }
 
-describe('a process killed', () => {
+describe('a process killed', { timeout: 180_000 }, () => {
   it(`${KILLS} times while it saves a model`, async () => {
     const folder = temporaryFolder();
     const path = join(folder, 'model.safetensors');
@@ -34,7 +36,7 @@ describe('a process killed', () => {
     );
     const digests = models.map((model) => model.weightsSha256());
     let torn = 0;
-    for (let kill = 0; kill < KILLS; kill++) {
+    for (let kill = 0; goesOn(kill, torn); kill++) {
       const before = existsSync(path) ? statSync(path).mtimeMs : 0;
       await killAfter(
         ['saveForEver', path],
@@ -65,15 +67,15 @@ describe('a process killed', () => {
     const root = temporaryFolder();
     const folder = join(root, 'small');
     let torn = 0;
-    for (let kill = 0; kill < KILLS; kill++) {
+    for (let kill = 0; goesOn(kill, torn); kill++) {
       // Behind the last byte are inflating, flushing and renaming: every third time, a moment of those.
       const complete = kill % 3 === 2;
       cutAt = complete ? images.gzip.length : 1 + random.below(images.gzip.length - 1);
       const asked = server.requests.length;
       const { child, ended } = startWork(['download', root, entry]);
       const received = () => existsSync(folder) && sizesOfParts(folder).includes(cutAt);
-      if (complete) await vi.waitUntil(() => server.requests.length > asked, { timeout: 20_000, interval: 1 });
-      else await vi.waitUntil(received, { timeout: 20_000, interval: 1 });
+      if (complete) await vi.waitUntil(() => server.requests.length > asked, { timeout: 50_000, interval: 1 });
+      else await vi.waitUntil(received, { timeout: 50_000, interval: 1 });
       await delay(complete ? 5 + random.below(10) : 0);
       child.kill('SIGKILL');
       await ended;
@@ -107,7 +109,7 @@ describe('a process killed', () => {
     const env = { TMPDIR: temporary, NPM_COMMAND: pack('setTimeout(() => {}, 3000);') };
     const { child, ended } = startWork(['download', root, entry], { env });
     const half = () => readdirSync(temporary, { recursive: true }).some((name) => String(name).endsWith('half'));
-    await vi.waitUntil(half, { timeout: 20_000 });
+    await vi.waitUntil(half, { timeout: 50_000 });
     child.kill('SIGKILL');
     await ended;
     expect(readdirSync(temporary)).toHaveLength(1);
