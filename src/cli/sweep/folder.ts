@@ -184,7 +184,8 @@ function readResults(path: string, { trials }: SweepDescription): { results: Tri
   lines.forEach((line, index) => {
     const place = `line ${index + 1} of ${path}`;
     const result = (parseJson(line, place) ?? {}) as TrialResult;
-    if (!isResultOf(trials[result.trial - 1], result)) {
+    const trial = typeof result.trial === 'number' ? trials[result.trial - 1] : undefined;
+    if (!isResultOf(trial, result)) {
       throw new MnistTrainError(
         'ERR_FORMAT',
         `Expected the result of a trial of this sweep in ${place}. Remove the line.`,
