@@ -96,12 +96,6 @@ describe('an AArch64 processor', () => {
     expect(done).toMatchObject({ backend: 'js', weightsSha256: weights.get('fast') });
     expect(outcome.stderr).toMatch(/The native addon did not load/);
   });
-
-  it('passes the native tests of kernels', () => {
-    // scripts/test-neon.sh by itself runs all of them in full length.
-    const env = { ...process.env, MNIST_TRAIN_QUICK_TESTS: '1' };
-    execFileSync(join(root, 'scripts', 'test-neon.sh'), { cwd: root, env, stdio: ['ignore', 'inherit', 'inherit'] });
-  });
 });
 
 /** As `native/build.mjs` does, with a cross compiler. */

@@ -88,8 +88,13 @@ describe.each(CASES)('$name', (each) => {
   const { batchSize, inputShape } = each;
 
   it.each(
-    nativeBackends().flatMap((backend) =>
-      [1, 2].map((threads) => ({ title: `${titleOf(backend)}, ${threads} threads`, backend, threads })),
+    // How a step is divided does not depend on the instruction set: one thread alone is tried with the fastest.
+    nativeBackends().flatMap((backend, slower) =>
+      (slower ? [2] : [1, 2]).map((threads) => ({
+        title: `${titleOf(backend)}, ${threads} threads`,
+        backend,
+        threads,
+      })),
     ),
   )('$title: a signal leaves the weights of a whole step, and the optimizer as well', async ({ backend, threads }) => {
     const make = (): Sequential => {
