@@ -21,6 +21,19 @@ export function atOnce<T>(work: Pieces<T>): T {
 }
 
 /**
+ * For loops that wait for work done elsewhere: awaiting what this returns takes a turn where the last one was too long ago.
+ * What waits for a job may find that the next one has ended as well, and so on, without the event loop in between.
+ */
+export function turnTaker(): () => Promise<void> {
+  let end = performance.now() + TURN_MILLISECONDS;
+  return async () => {
+    if (performance.now() < end) return;
+    await nextTurn();
+    end = performance.now() + TURN_MILLISECONDS;
+  };
+}
+
+/**
  * Does work in turns with everything else on this thread. What can be done within a millisecond is done before the first
  * of them, in the caller's own turn. After every turn `goOn` is called; what it throws ends the work.
  */

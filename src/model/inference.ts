@@ -1,6 +1,6 @@
 import { expected } from '../errors.js';
 import { checkOptions, checkSignal } from '../options.js';
-import { spans } from '../pieces.js';
+import { spans, turnTaker } from '../pieces.js';
 import { throwIfAborted } from './abort.js';
 import type { Engine } from './engine.js';
 import { type PredictInputs, readInputs } from './samples.js';
@@ -62,6 +62,7 @@ type PredictPortion = (first: number, end: number) => Promise<void>;
 
 /** In portions that leave off soon after the signal. */
 async function predictPromptly(predict: PredictPortion, count: number, mostSamples: number): Promise<void> {
+  const takeTurn = turnTaker();
   let portion = FIRST_PORTION;
   for (let first = 0; first < count; ) {
     const end = Math.min(first + portion, first + mostSamples, count);
@@ -70,17 +71,20 @@ async function predictPromptly(predict: PredictPortion, count: number, mostSampl
     const perSample = (performance.now() - start) / (end - first);
     portion = Math.max(1, Math.min(Math.floor(PORTION_MILLISECONDS / perSample), GROWTH * portion));
     first = end;
+    await takeTurn();
   }
 }
 
 /** A portion is copied while the one before it is computed. */
 async function predictOverlapped(predict: PredictPortion, count: number, mostSamples: number): Promise<void> {
+  const takeTurn = turnTaker();
   let before: Promise<void> = Promise.resolve();
   for (const [first, end] of spans(count, mostSamples)) {
     const portion = predict(first, end);
     portion.catch(() => {}); // when the one before fails, nobody asks for this one
     await before;
     before = portion;
+    await takeTurn();
   }
   await before;
 }
