@@ -12,6 +12,9 @@ export const PIECE_BYTES = 2 ** 17;
 /** Work between two turns: what the event loop is late by at most, but for one piece. */
 const TURN_MILLISECONDS = 1;
 
+/** So many pieces are done before the first turn even where the system lets others run in between: that is small work. */
+const FIRST_PIECES = 16;
+
 /** Does work from its beginning to its end. */
 export function atOnce<T>(work: Pieces<T>): T {
   for (;;) {
@@ -40,10 +43,10 @@ export function turnTaker(): () => Promise<void> {
 export async function inTurns<T>(work: Pieces<T>, goOn?: () => void): Promise<T> {
   let end = performance.now() + TURN_MILLISECONDS;
   try {
-    for (;;) {
+    for (let pieces = 1; ; pieces++) {
       const { done, value } = work.next();
       if (done) return value;
-      if (performance.now() < end) continue;
+      if (pieces <= FIRST_PIECES || performance.now() < end) continue;
       await nextTurn();
       goOn?.();
       end = performance.now() + TURN_MILLISECONDS;
