@@ -5,10 +5,9 @@ import fc from 'fast-check';
 import { encode } from 'fast-png';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { dense, sequential } from '../../src/index.js';
-import { type App, createApp } from '../../src/server/app.js';
+import type { App } from '../../src/server/app.js';
 import { readJson } from '../../src/server/inputs.js';
-import { Service } from '../../src/server/service.js';
-import { DECODE_WORKER } from '../helpers/decode-worker.js';
+import { openApp } from '../helpers/server-app.js';
 import { allocatedBy } from './helpers/allocation.js';
 import { replay } from './helpers/corpus.js';
 import { fuzz, type Verdict } from './helpers/fuzz.js';
@@ -21,23 +20,14 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const BATCH = 20;
 const SIZE = 784;
-let service: Service;
+let opened: Awaited<ReturnType<typeof openApp>>;
 let app: App;
 beforeAll(async () => {
   const path = join(folder, 'digits.safetensors');
   const layers = [dense({ units: 4, activation: 'relu' }), dense({ units: 10, activation: 'softmax' })];
   await sequential(layers, { inputShape: [28, 28, 1], seed: 1, backend: 'js' }).save(path);
-  service = await Service.open(path, { backend: 'js' });
-  app = createApp({
-    service,
-    bodyLimit: 2 ** 20,
-    batchLimit: BATCH,
-    pixelLimit: 1e5,
-    maxConcurrent: 10,
-    requestTimeoutMilliseconds: 5000,
-    logger: false,
-    decodeWorker: DECODE_WORKER,
-  });
+  opened = await openApp(path, { bodyLimit: 2 ** 20, batchLimit: BATCH, maxConcurrent: 10 });
+  app = opened.app;
   // What is made once for all requests is not counted to one of them.
   await app.server.inject({
     method: 'POST',
@@ -46,10 +36,7 @@ beforeAll(async () => {
     headers: { 'content-type': BYTES },
   });
 });
-afterAll(async () => {
-  await app.server.close();
-  service.dispose();
-});
+afterAll(() => opened.close());
 
 const BYTES = 'application/octet-stream';
 const image = Uint8Array.from({ length: SIZE }, (_, i) => (i * 37) % 256);
@@ -85,7 +72,7 @@ function expectPredictions(
   const list = single ? [answer] : (answer.predictions as Record<string, unknown>[]);
   expect(list).toHaveLength(samples.length);
   samples.forEach((sample, index) => {
-    const wanted = service.current.predictor.predictSync(sample);
+    const wanted = opened.service.current.predictor.predictSync(sample);
     expect(Float32Array.from(list[index].probabilities as number[])).toEqual(wanted);
   });
 }

@@ -2,11 +2,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, afterEach, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { dense, sequential } from '../../src/index.js';
-import { createApp } from '../../src/server/app.js';
-import { Service } from '../../src/server/service.js';
 import { DECODE_WORKER, threadOf } from '../helpers/decode-worker.js';
+import { openAppInTest } from '../helpers/server-app.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'mnist-train-server-large-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -15,25 +14,9 @@ const path = join(folder, 'model.safetensors');
 const save = (seed: number, inputShape: number[]) =>
   sequential([dense({ units: 10, activation: 'softmax' })], { inputShape, seed, backend: 'js' }).save(path);
 
-const open: { close(): Promise<unknown> }[] = [];
-afterEach(async () => {
-  for (const each of open.splice(0)) await each.close();
-});
-
 async function start(decodeWorker: URL, requestTimeoutMilliseconds = 30_000) {
   await save(1, [28, 28, 1]);
-  const service = await Service.open(path, { backend: 'js' });
-  const { server } = createApp({
-    service,
-    bodyLimit: 1e6,
-    batchLimit: 100,
-    pixelLimit: 1e5,
-    maxConcurrent: 100,
-    requestTimeoutMilliseconds,
-    logger: false,
-    decodeWorker,
-  });
-  open.push({ close: () => server.close().then(() => service.dispose()) });
+  const { server, service } = await openAppInTest(path, { decodeWorker, requestTimeoutMilliseconds });
   const post = (value: unknown, url = '/predict', method: 'POST' | 'PUT' = 'POST') =>
     server.inject({
       method,

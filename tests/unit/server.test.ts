@@ -2,11 +2,10 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { encode } from 'fast-png';
-import { afterAll, afterEach, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { dense, type Layer, loadModel, sequential } from '../../src/index.js';
-import { type AppOptions, createApp } from '../../src/server/app.js';
-import { Service } from '../../src/server/service.js';
-import { DECODE_WORKER } from '../helpers/decode-worker.js';
+import type { AppOptions } from '../../src/server/app.js';
+import { openAppInTest } from '../helpers/server-app.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'mnist-train-server-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -19,25 +18,8 @@ async function saved(name: string, seed = 1, layers = digits(), inputShape: numb
   return path;
 }
 
-const open: { close(): Promise<unknown> }[] = [];
-afterEach(async () => {
-  for (const each of open.splice(0)) await each.close();
-});
-
-async function start(path: string, limits: Partial<AppOptions> = {}) {
-  const service = await Service.open(path, { backend: 'js' });
-  const { server } = createApp({
-    service,
-    bodyLimit: 1e6,
-    batchLimit: 100,
-    pixelLimit: 1e5,
-    maxConcurrent: 100,
-    requestTimeoutMilliseconds: 5000,
-    logger: false,
-    decodeWorker: DECODE_WORKER,
-    ...limits,
-  });
-  open.push({ close: () => server.close().then(() => service.dispose()) });
+async function start(path: string, limits?: Partial<AppOptions>) {
+  const { server, service } = await openAppInTest(path, limits);
   const post = (body: Buffer | string, type: string | undefined) =>
     server.inject({ method: 'POST', url: '/predict', headers: type ? { 'content-type': type } : {}, body });
   const json = (value: unknown) => post(JSON.stringify(value), 'application/json');
