@@ -1,4 +1,5 @@
 import type { WriteStream } from 'node:tty';
+import { greatest, type Rgb, signedColor } from '../../pictures/picture.js';
 
 /** What a terminal can show: no colours, the 256 of xterm, or 24 bits. */
 export type ColorSupport = 'none' | '256' | 'truecolor';
@@ -27,33 +28,76 @@ export function renderImage(
   height: number,
   colors: ColorSupport = 'none',
 ): string[] {
-  const rows = colors === 'none' ? 1 : 2;
+  if (colors !== 'none') return halfBlocks(width, height, (place) => greyCode(pixels[place], colors));
+  return linesOf(width, height, (place) => RAMP[step(pixels[place] / 256, RAMP.length)].repeat(2));
+}
+
+/**
+ * Draws signed numbers: in colour as `signedPicture` does, orange above zero and blue below. Without colour, a pixel is a
+ * sign and a character of the ramp: `+#` is far above zero, `-.` a little below.
+ *
+ * @param values Row-major, `height` x `width`.
+ * @param most What gets the full colour; default the greatest absolute value.
+ */
+export function renderSigned(
+  values: ArrayLike<number>,
+  width: number,
+  height: number,
+  colors: ColorSupport = 'none',
+  most: number = greatest(values),
+): string[] {
+  if (colors !== 'none') return halfBlocks(width, height, (place) => rgbCode(signedColor(values[place], most), colors));
+  return linesOf(width, height, (place) => {
+    const size = most > 0 ? Math.min(Math.abs(values[place]) / most, 1) : 0;
+    const dots = RAMP[step(size, RAMP.length)];
+    return dots === ' ' ? '  ' : `${values[place] < 0 ? '-' : '+'}${dots}`;
+  });
+}
+
+/** Which of `count` equal parts of [0, 1] a number lies in. */
+const step = (share: number, count: number) => Math.min(Math.floor(share * count), count - 1);
+
+function linesOf(width: number, height: number, textOf: (place: number) => string): string[] {
+  return Array.from({ length: height }, (_, y) =>
+    Array.from({ length: width }, (_, x) => textOf(y * width + x)).join(''),
+  );
+}
+
+/** @param codeOf The colour of a place, as the parameters behind 38 and 48. */
+function halfBlocks(width: number, height: number, codeOf: (place: number) => string): string[] {
   const lines: string[] = [];
-  for (let y = 0; y < height; y += rows) {
+  for (let y = 0; y < height; y += 2) {
     let line = '';
     let painted = '';
     for (let x = 0; x < width; x++) {
-      const upper = pixels[y * width + x];
-      if (colors === 'none') {
-        line += RAMP[Math.min(Math.floor((upper * RAMP.length) / 256), RAMP.length - 1)].repeat(2);
-        continue;
-      }
       // Below the last row of an odd height, the terminal's own background stays.
-      const below = y + 1 < height ? `;${paint(48, pixels[(y + 1) * width + x], colors)}` : ';49';
-      const wanted = paint(38, upper, colors) + below;
+      const below = y + 1 < height ? `48;${codeOf((y + 1) * width + x)}` : '49';
+      const wanted = `38;${codeOf(y * width + x)};${below}`;
       line += wanted === painted ? UPPER_HALF : `\x1b[${wanted}m${UPPER_HALF}`;
       painted = wanted;
     }
-    lines.push(colors === 'none' ? line : line + RESET);
+    lines.push(line + RESET);
   }
   return lines;
 }
 
-/** The parameters that set a grey as foreground (38) or background (48). */
-function paint(target: 38 | 48, value: number, colors: ColorSupport): string {
-  if (colors === 'truecolor') return `${target};2;${value};${value};${value}`;
+function greyCode(value: number, colors: ColorSupport): string {
+  if (colors === 'truecolor') return `2;${value};${value};${value}`;
   // xterm's palette: 16 is black, 231 white, and 232 to 255 are greys of 8, 18, ... 238.
-  if (value < 4) return `${target};5;16`;
-  if (value > 246) return `${target};5;231`;
-  return `${target};5;${232 + Math.min(23, Math.max(0, Math.round((value - 8) / 10)))}`;
+  if (value < 4) return '5;16';
+  if (value > 246) return '5;231';
+  return `5;${232 + Math.min(23, Math.max(0, Math.round((value - 8) / 10)))}`;
+}
+
+/** The levels of xterm's cube of 6 x 6 x 6 colours, which begins at 16. */
+const CUBE = [0, 95, 135, 175, 215, 255];
+
+function rgbCode(color: Rgb, colors: ColorSupport): string {
+  if (colors === 'truecolor') return `2;${color.map(Math.round).join(';')}`;
+  // Dark colours are nearer to a grey than to the cube's, whose first step is large.
+  if (Math.max(...color) < 60) return greyCode(Math.round(Math.max(...color)), colors);
+  const [red, green, blue] = color.map((value) =>
+    CUBE.reduce((best, level, i) => (Math.abs(level - value) < Math.abs(CUBE[best] - value) ? i : best), 0),
+  );
+  return `5;${16 + 36 * red + 6 * green + blue}`;
 }
