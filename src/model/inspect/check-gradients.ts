@@ -54,7 +54,7 @@ export interface CheckSetup {
 const ROUNDING = 2 ** -24;
 /** Random changes of the weights from which the effect of rounding is estimated, and how far it may go beyond them. */
 const DRAWS = 8;
-const SAFETY = 4;
+const SAFETY = 8;
 /** The relative error of a sum of so many terms, and of a few operations around it. */
 const errorOf = (terms: number) => (Math.sqrt(terms) + 4) * ROUNDING;
 
@@ -65,7 +65,7 @@ const errorOf = (terms: number) => (Math.sqrt(terms) + 4) * ROUNDING;
  * How far float32 may be off follows from its backward error: a sum of n products is the exact sum of products with weights
  * that are changed by about √n roundings each (Higham and Mary, "A new approach to probabilistic rounding error analysis",
  * 2019; at most by n), and a probability is off by a few. So the reference's own gradients are
- * computed again some times with weights, and gradients between layers, changed at random by as much. Four times the greatest
+ * computed again some times with weights, and gradients between layers, changed at random by as much. Eight times the greatest
  * change that this makes, and what the difference itself may be off by, is the bound.
  */
 export function* checkGradients(setup: CheckSetup): Pieces<ParameterCheck[]> {

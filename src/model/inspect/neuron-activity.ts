@@ -4,7 +4,7 @@ import { turnTaker } from '../../pieces.js';
 import { sizeOf } from '../../program/program.js';
 import { throwIfAborted } from '../abort.js';
 import { type LayerOutput, LayerProbes, namedWeights } from '../activations.js';
-import { type PredictInputs, readInputs } from '../samples.js';
+import { checkShape, type LabelledSamples, type PredictInputs, readInputs } from '../samples.js';
 import type { Sequential } from '../sequential.js';
 import { stackOf } from './stack-of.js';
 
@@ -50,7 +50,7 @@ const AT_A_TIME = 16;
  */
 export async function neuronActivity(
   model: Sequential,
-  inputs: PredictInputs,
+  inputs: PredictInputs | Pick<LabelledSamples, 'inputs' | 'shape'>,
   options?: NeuronActivityOptions,
 ): Promise<NeuronActivity> {
   const checked = checkOptions(options, 'neuronActivity', { signal: true, onProgress: true });
@@ -62,6 +62,7 @@ export async function neuronActivity(
     const types = stack.layers.map(({ layer }) => layer.type);
     throw expected('a layer with the activation relu', 'the layers of the model', types, 'Others are never off.');
   }
+  if ('shape' in inputs && inputs.shape) checkShape(inputs.shape, stack.inputShape, 'inputs.shape');
   const values = readInputs(inputs, stack);
   const samples = values.length / stack.inputSize;
   const counters = new Map(rectified.map(({ index, built }) => [index, new Counter(built.outputShape)]));
