@@ -64,7 +64,7 @@ export function inspectCommand(run: Run): Command {
     .option('--dead-neurons', 'how often the neurons behind rectifiers are on for the test set, and which never are')
     .option(
       '--gradient-check',
-      `compare gradients with difference quotients in double precision, on ${CHECKED_IMAGES} test images`,
+      `compare gradients with difference quotients in double precision, on ${CHECKED_IMAGES} test images with wrong labels`,
     )
     .option('--weights <n>', 'weights that it checks of each parameter', integer('--weights', 1, 1_000_000), 10)
     .option('--seed <n>', 'which weights and images those are', integer('--seed', 0, Number.MAX_SAFE_INTEGER), 0);
@@ -151,10 +151,13 @@ function showPictures(output: Output, pictures: WeightPictures): InspectionEvent
   const scale = `${signs}; the fullest is ±${most.toPrecision(3)} in all of them`;
   const parts = preview.channels < channels ? `, ${preview.channels} of ${channels} channels` : '';
   if (preview.shown === 0) output.say('They are wider than this terminal.');
-  else output.say(style.faint(`${what}s 0 to ${preview.shown - 1} of ${count(images.length)}${parts}: ${scale}.`));
+  else output.say(style.faint(`${firstOf(preview.shown, what)} of ${count(images.length)}${parts}: ${scale}.`));
   if (preview.shown < images.length || parts !== '') output.say(style.faint('All of them: --png FILE'));
   return { layer, count: images.length, shape: [height, width, channels], greatest: most };
 }
+
+/** "neuron 0", "neurons 0 to 5". */
+const firstOf = (shown: number, what: string) => (shown === 1 ? `${what} 0` : `${what}s 0 to ${shown - 1}`);
 
 async function writeSheet(output: Output, pictures: WeightPictures, png: string): Promise<{ png: string }> {
   const { picture, shown, across } = weightSheet(pictures, greatest(pictures.images.map(greatest)));
@@ -184,8 +187,8 @@ async function measure(context: Context, options: InspectOptions, model: Sequent
   }
   if (options.gradientCheck) {
     const check = await checkShown(context, options, model, test);
-    const head = `Gradients of a training step on ${plural(check.samples, 'image')}, seed ${options.seed}`;
-    output.say(`\n${head}: relative to a parameter's greatest`);
+    const head = `Gradients of a training step on ${plural(check.samples, 'image')} with wrong labels, seed ${options.seed}`;
+    output.say(`\n${head}; error and bound relative to the greatest`);
     output.say(gradientTable(check));
     if (check.ok) output.say('Every gradient that was checked is within its bound.');
     for (const line of wrongGradients(check)) output.say(line);
@@ -216,7 +219,7 @@ async function checkShown(
 ): Promise<GradientCheck> {
   const bar = output.progress({ text: '{done} of {of} weights', textWidth: 26, total: weights });
   try {
-    return await gradientCheck(model, someOf(test, seed), {
+    return await gradientCheck(model, someOf(test, seed, sizeOf(model.outputShape)), {
       weights,
       seed,
       signal,
@@ -227,14 +230,17 @@ async function checkShown(
   }
 }
 
-/** Images one after the other, from a place that the seed decides. */
-function someOf({ inputs, targets, shape, count: all }: Test, seed: number) {
+/**
+ * Images one after the other, from a place that the seed decides, each labelled as the next class: where a model is right
+ * and sure, the true labels would leave gradients that are hardly more than rounding.
+ */
+function someOf({ inputs, targets, shape, count: all }: Test, seed: number, classes: number) {
   const images = Math.min(CHECKED_IMAGES, all);
   const size = inputs.length / all;
   const first = (seed * images) % (all - images + 1);
   return {
     inputs: inputs.subarray(first * size, (first + images) * size),
-    targets: targets.subarray(first, first + images),
+    targets: targets.subarray(first, first + images).map((label) => (label + 1) % classes),
     shape,
   };
 }
