@@ -54,8 +54,10 @@ export const details = (summary: Part, content: Part): Markup =>
 export const definitions = (entries: readonly (readonly [term: string, description: Part])[]): Markup =>
   html`<dl class="definitions">${entries.map(([term, what]) => html`<div><dt>${term}</dt><dd>${what}</dd></div>\n`)}</dl>\n`;
 
+export type Headline = readonly (readonly [term: string, value: string])[];
+
 /** The few numbers that matter most, large. */
-export const headline = (entries: readonly (readonly [term: string, value: string])[]): Markup =>
+export const headline = (entries: Headline): Markup =>
   html`<dl class="headline">${entries.map(([term, value]) => html`<div><dt>${term}</dt><dd>${value}</dd></div>\n`)}</dl>\n`;
 
 /** A line of a shell. */
