@@ -1,6 +1,6 @@
 import { pngDataUri } from '../pictures/encode-png.js';
 import { signedPicture } from '../pictures/picture.js';
-import { picture } from './elements.js';
+import { figure, picture } from './elements.js';
 import { html, type Markup } from './html.js';
 
 /** What the neurons or filters of the first layer with weights look at. */
@@ -23,7 +23,8 @@ export function firstWeights({ kind, count, height, width, pictures }: FirstWeig
   const images = pictures.map((values) =>
     picture({ uri: pngDataUri(signedPicture(values, width, height)), alt: '', width, height, scale }),
   );
-  return html`<p>${shown} of the first layer, a picture each: what lies under orange speaks for the ${kind}, what lies under blue
-against it, the brighter the more. Each has a scale of its own.</p>
-<div class="thumbs" role="img" aria-label="${`${shown} of the first layer as pictures of ${height} by ${width} weights.`}">${images}</div>`;
+  return figure(
+    html`<div class="thumbs" role="img" aria-label="${`${shown} of the first layer as pictures of ${height} by ${width} weights.`}">${images}</div>`,
+    `${shown} of the first layer, a picture each: what lies under orange speaks for the ${kind}, what lies under blue against it, the brighter the more. Each has a scale of its own.`,
+  );
 }
