@@ -19,7 +19,8 @@ const SIDE = 56;
 
 export function firstWeights({ kind, count, height, width, pictures }: FirstWeights): Markup {
   const scale = Math.max(1, Math.round(SIDE / width));
-  const shown = pictures.length < count ? `The first ${pictures.length} of ${count} ${kind}s` : `The ${count} ${kind}s`;
+  const all = `${count} ${kind}${count === 1 ? '' : 's'}`;
+  const shown = pictures.length < count ? `The first ${pictures.length} of ${all}` : `The ${all}`;
   const images = pictures.map((values) =>
     picture({ uri: pngDataUri(signedPicture(values, width, height)), alt: '', width, height, scale }),
   );
