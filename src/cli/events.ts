@@ -1,7 +1,7 @@
 import type { BackendName, Isa } from '../backends/backend.js';
 import type { LoadAttempt } from '../backends/select.js';
 import type { DownloadResult, FailedSource } from '../data/download.js';
-import type { ClassScores, LayerConfig } from '../index.js';
+import type { ClassScores, Explanation, LayerConfig } from '../index.js';
 import type { RecipeMeasurement } from './bench/recipes.js';
 import type { ResumedFrom } from './resume.js';
 
@@ -151,6 +151,26 @@ interface PredictionEvent {
   probabilities: number[];
   /** How the image was converted, in words. */
   notes: string[];
+}
+
+/** `explain`: what the library's `explain` gives, see `Explanation`, and which image that was. */
+interface ExplanationEvent extends Engine {
+  event: 'explanation';
+  image: string;
+  /** The image's place in its file, from 0. */
+  index: number;
+  /** What the image is labelled, where the file of labels lies beside it. */
+  expected?: number;
+  /** How the image was converted, in words. */
+  notes: string[];
+  input: Explanation['input'];
+  classes: Explanation['classes'];
+  answer: number;
+  rival: number;
+  label: number;
+  layers: Explanation['layers'];
+  contributions: Explanation['contributions'];
+  step: Explanation['step'];
 }
 
 /** `bench`, a measurement each. Times are per call, step or epoch, as the name says. */
@@ -311,6 +331,7 @@ export type CliEvent =
   | DownloadedEvent
   | EvaluationEvent
   | PredictionEvent
+  | ExplanationEvent
   | BenchmarkEvent
   | RecipeEvent
   | TrialEvent

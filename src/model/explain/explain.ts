@@ -33,7 +33,7 @@ const NEURONS = 5;
  * @param sample One sample: a Uint8Array of pixels, or numbers as the network sees them.
  *
  * Rejects with ERR_ARGUMENT or ERR_SHAPE for another sample, a label that is no class, and a model that does not end with
- * softmax; with ERR_DATA for numbers that are not finite, ERR_STATE while steps of the model run, ERR_ABORTED when `signal`
+ * softmax; with ERR_DATA for numbers that are not finite, ERR_NON_FINITE where the model makes such of the sample, ERR_STATE while steps of the model run, ERR_ABORTED when `signal`
  * comes first, and as `fit` does where the step diverges.
  */
 export async function explain(

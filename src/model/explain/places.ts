@@ -18,8 +18,8 @@ interface Ends {
   inputShape: readonly number[];
   /** Whether the inputs are those of the network. */
   fromSample: boolean;
-  /** Whether there is an output for each class. */
-  toClasses: boolean;
+  /** What an output of a layer of rows is called. */
+  output: 'neuron' | 'class';
 }
 
 /** The words for every parameter, by its name. */
@@ -30,12 +30,8 @@ export function parameterWords({ layers, inputShape }: Stack): ReadonlyMap<Buffe
   let fromSample = true;
   layers.forEach(({ layer, index, built }, place) => {
     if (index !== null) {
-      const ends = {
-        inputShape: shape,
-        fromSample,
-        toClasses: place === lastWeighted && built.outputShape.length === 1,
-      };
-      words.push(...wordsOf(String(index), layer, built, ends));
+      const output = place === lastWeighted ? 'class' : 'neuron';
+      words.push(...wordsOf(String(index), layer, built, { inputShape: shape, fromSample, output }));
     }
     const makesFlat = index === null || layer.type === 'flatten';
     if (!makesFlat) shape = built.outputShape;
@@ -49,21 +45,24 @@ export function imageShapeOf(shape: readonly number[]): readonly [number, number
   if (shape.length === 3) return [shape[0], shape[1], shape[2]];
   if (shape.length === 2) return [shape[0], shape[1], 1];
   const side = Math.sqrt(sizeOf(shape));
-  return Number.isInteger(side) && side >= MOST_OF_A_LIST ? [side, side, 1] : null;
+  return Number.isInteger(side) && side >= LEAST_SIDE ? [side, side, 1] : null;
 }
 
 /** A row of fewer than 8 × 8 numbers is a list of numbers, not an image. */
-const MOST_OF_A_LIST = 8;
+const LEAST_SIDE = 8;
 
 /** Layers inside a layer have no names for their inputs. */
-const INNER: Ends = { inputShape: [], fromSample: false, toClasses: false };
+const INNER: Ends = { inputShape: [], fromSample: false, output: 'neuron' };
 
 function wordsOf(name: string, layer: Layer, built: BuiltShape, ends: Ends): [BufferName, ParameterWords][] {
   if (built.nested)
     return built.nested.flatMap((each) => wordsOf(`${name}.${each.name}`, each.layer, each.built, INNER));
   return built.parameters.map(({ name: own, shape }) => [
     `${name}.${own}`,
-    { title: `${titleOf(layer.type, own)} of layer ${name}`, placeOf: placesOf(layer.type, own, shape, ends) },
+    {
+      title: `${titleOf(layer.type, own)} of layer ${name}`,
+      placeOf: placesOf(own, shape, outputName(layer.type, built, ends), ends),
+    },
   ]);
 }
 
@@ -72,11 +71,15 @@ function titleOf(type: string, own: string): string {
   return own === 'weight' ? 'weights' : 'biases';
 }
 
-function placesOf(type: string, own: string, shape: readonly number[], ends: Ends): (index: number) => string {
-  const output = type === 'dense' ? (ends.toClasses ? 'class' : 'neuron') : type === 'conv2d' ? 'filter' : 'channel';
+function outputName(type: string, { outputShape }: BuiltShape, { output }: Ends): string {
+  if (outputShape.length === 1) return output;
+  return type === 'conv2d' ? 'filter' : 'channel';
+}
+
+function placesOf(own: string, shape: readonly number[], output: string, ends: Ends): (index: number) => string {
   const outputs = shape.at(-1)!;
   if (own !== 'weight' || shape.length === 1) return (index) => `${output} ${index}`;
-  if (type === 'conv2d') {
+  if (shape.length === 4) {
     const [, width, channels] = shape;
     return (index) => `${gridPlace(Math.floor(index / outputs), width, channels)} of filter ${index % outputs}`;
   }

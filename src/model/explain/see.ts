@@ -45,6 +45,10 @@ export function see(model: Sequential, given: Uint8Array | Float32Array | readon
   const input = sample instanceof Uint8Array ? Float32Array.from(sample, (value) => value / 255) : sample.slice();
   const logits = outputs[last - 1]?.values ?? input;
   const probabilities = outputs[last].values;
+  if (!logits.every(Number.isFinite)) {
+    const hint = 'The weights, or numbers of the sample, are too great for float32.';
+    throw expected('finite logits', 'the sample', Array.from(logits), hint, 'ERR_NON_FINITE');
+  }
   const classes = Array.from(logits, (logit, label) => ({
     label,
     name: classNames?.[label] ?? String(label),
