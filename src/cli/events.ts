@@ -63,6 +63,8 @@ interface InterruptedEvent {
   model: string;
   /** With `--checkpoint` or `--resume`: the folder to resume from. */
   checkpoint?: string;
+  /** With `--report`: the page. */
+  report?: string;
 }
 
 /** `train`, at the end. */
@@ -81,6 +83,8 @@ interface DoneEvent extends Engine {
   model: string;
   /** With `--early-stopping`: why training ended before its last epoch. */
   stopReason?: string;
+  /** With `--report`: the page. */
+  report?: string;
 }
 
 /** `find-lr`. A number each for every step. */
@@ -135,6 +139,8 @@ export interface EvaluationEvent extends Engine {
   averages: { macro: ClassScores; micro: ClassScores; weighted: ClassScores };
   /** confusion[label][answer]: how many samples of a class got which answer. */
   confusion: number[][];
+  /** With `--report`: the page. */
+  report?: string;
 }
 
 /** `predict`, an image each. */

@@ -6,6 +6,7 @@ import { DEFAULTS, MOST_FOLDS, OPTIMIZERS } from './model.js';
 import {
   addDataOptions,
   addEngineOptions,
+  addReportOption,
   type CommonOptions,
   type DataOptions,
   type EngineOptions,
@@ -23,6 +24,7 @@ export interface TrainOptions
     CallbackOptions,
     ResumeOptions {
   out: string;
+  report?: string;
 }
 
 /** The options of `train`. */
@@ -139,6 +141,7 @@ export function addTrainOptions(command: Command): Command {
       DEFAULTS.seed,
     )
     .option('--out <file>', 'where the model goes', text('--out', 'the name of a file'), 'mnist-model.safetensors');
+  addReportOption(command);
   addDataOptions(command, DEFAULTS.dataset);
   addEngineOptions(command);
   return command;

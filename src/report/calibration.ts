@@ -14,8 +14,8 @@ export function calibration({
 }: Pick<Measures, 'reliability' | 'expectedCalibrationError'>): Markup {
   const error = formatNumber(expectedCalibrationError, 'percent');
   return html`<p>Images are sorted by the probability of their answer into ${reliability.length} bins. Where the answers of a bin
-are right as often as the model says, its point is on the dotted line; above it the model is less sure than it may be, below
-surer. The expected calibration error, the mean distance over all images, is <strong>${error}</strong>.</p>
+are right as often as the model says, its point is on the dotted line; above the line the model is less sure than it could be,
+below it surer. The expected calibration error, the mean distance over all images, is <strong>${error}</strong>.</p>
 ${chartGrid([diagram(reliability), counts(reliability)])}`;
 }
 
@@ -34,7 +34,7 @@ function diagram(bins: readonly ReliabilityBin[]): Markup {
     y: { label: 'Accuracy', format: 'percent', range: WHOLE },
     series: [
       { label: 'Accuracy', values: accuracies },
-      { label: 'As sure as right', values, draw: 'reference' },
+      { label: 'Perfect calibration', values, draw: 'reference' },
     ],
   });
 }

@@ -18,15 +18,15 @@ export function confusionTable({ confusion }: Pick<Measures, 'confusion'>, names
   };
   const label = 'How many images of each class got which answer';
   const table = html`<table class="confusion">
-<caption>${label}. A row is a true class; right answers, on the diagonal, are blue, mistakes orange.</caption>
+<caption>${label}. A row for each true class; right answers, on the diagonal, are blue, mistakes orange.</caption>
 <thead>
-<tr><th rowspan="2" scope="col">True class</th><th colspan="${confusion.length}" scope="colgroup">Answer</th></tr>
+<tr><th rowspan="2" scope="col" class="name">Class</th><th colspan="${confusion.length}" scope="colgroup">Answer</th></tr>
 <tr>${confusion.map((_, answer) => html`<th scope="col">${answer}</th>`)}</tr>
 </thead>
 <tbody>${confusion.map((row, label) => {
     const images = row.reduce((sum, count) => sum + count, 0);
     const cells = row.map((count, answer) => cell(count, label, answer, images));
-    return html`<tr><th scope="row">${classTitle(label, names)}</th>${cells}</tr>\n`;
+    return html`<tr><th scope="row" class="name">${classTitle(label, names)}</th>${cells}</tr>\n`;
   })}</tbody>
 </table>`;
   return scrolling(label, table);

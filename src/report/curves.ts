@@ -41,7 +41,12 @@ validation are measured at the end of the epoch.${note}</p>`;
 }
 
 function learningRates(rates: readonly RatePoint[]): Markup {
-  const x = { label: 'Epochs done', format: 'plain' as const, values: rates.map(({ epoch }) => epoch) };
+  const x = {
+    label: 'Epochs done',
+    format: 'plain' as const,
+    range: [0, rates.at(-1)!.epoch] as const,
+    values: rates.map(({ epoch }) => epoch),
+  };
   const series = [{ label: 'Learning rate', values: rates.map(({ learningRate }) => learningRate) }];
   const description = courseOf(series[0], x, 'plain');
   return chart({ title: 'Learning rate', x, y: { label: 'Learning rate', format: 'plain' }, series, description });

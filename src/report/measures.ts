@@ -40,6 +40,9 @@ export function classTitle(label: number, names: ClassNames): string {
   return name === undefined || name === String(label) ? String(label) : `${label} ${name}`;
 }
 
+/** The name of a class by itself. */
+export const className = (label: number, names: ClassNames): string => names?.[label] ?? String(label);
+
 /** The numbers that say most. */
 export const headlineOf = ({ accuracy, loss, expectedCalibrationError }: Measures): Headline => [
   ['Test accuracy', formatNumber(accuracy, 'percent')],

@@ -2,7 +2,7 @@ import { pngDataUri } from '../pictures/encode-png.js';
 import { greyPicture } from '../pictures/picture.js';
 import { picture } from './elements.js';
 import { html, type Markup } from './html.js';
-import { type ClassNames, classTitle, type Measures, type Mistake } from './measures.js';
+import { type ClassNames, className, type Measures, type Mistake } from './measures.js';
 import { formatNumber } from './numbers.js';
 
 /** Probabilities of so many classes stand beside an image, and that of its own. */
@@ -22,7 +22,7 @@ likeliest classes and of the true one.</p>
 
 function mistakeItem(mistake: Mistake, names: ClassNames): Markup {
   const { index, label, answer, image } = mistake;
-  const title = (each: number) => classTitle(each, names);
+  const title = (each: number) => className(each, names);
   const shown = image && {
     uri: pngDataUri(greyPicture(image.pixels, image.width, image.height)),
     alt: `Image ${index} of the test set`,

@@ -63,8 +63,7 @@ function curveSections({ epochs, learningRates }: TrainingReport): Section[] {
 
 function remarks({ interrupted, stopReason, resumedAfter }: TrainingReport): Part {
   return [
-    interrupted &&
-      notice('The training was interrupted. This is what was done until then; nothing was measured on the test set.'),
+    interrupted && notice('Interrupted. This is what was done until then; nothing was measured on the test set.'),
     stopReason !== undefined && notice(`Stopped early: ${stopReason}. The weights are those of the best epoch.`),
     resumedAfter !== undefined && notice(`This run went on from a checkpoint after ${resumedAfter} whole epochs.`),
   ];

@@ -52,7 +52,7 @@
       stroke: () => color('--quiet'),
       grid: line,
       ticks: { ...line, size: 5 },
-      space: upright ? 36 : 56,
+      space: upright ? 30 : 56,
       incrs: name === 'count' ? WHOLE_STEPS : undefined,
       values: (_plot, marks) => marks.map((value) => mark(value, name)),
       size: upright ? (_plot, texts) => 16 + 7 * Math.max(3, ...(texts ?? []).map((text) => text.length)) : 34,
@@ -64,16 +64,16 @@
     return { time: false, distr: scale === 'logarithmic' ? 3 : 1, ...(range && { range: () => range }) };
   }
 
-  function seriesOf({ label, values, draw }, place, y) {
+  function seriesOf({ label, values, draw }, place, y, last) {
     const reference = draw === 'reference';
     const line = LINES[place % LINES.length];
     const stroke = () => color(reference ? '--reference' : line.color);
-    const last = values.findLast((value) => value !== null);
     return {
       label,
       stroke,
       width: reference ? 1.5 : 2,
       dash: reference ? [2, 4] : line.dash,
+      pxAlign: 0,
       spanGaps: draw !== 'bars',
       points: {
         show: draw === 'line' && values.filter((value) => value !== null).length <= MOST_MARKERS,
@@ -84,7 +84,7 @@
       },
       ...(draw === 'bars' && { paths: uPlot.paths.bars({ size: [0.9, 80] }), fill: stroke, width: 0 }),
       // Where nobody points, the last value.
-      value: (_plot, value, _series, index) => (reference ? '' : format(index === null ? last : value, y.format)),
+      value: (_plot, _value, _series, index) => (reference ? '' : format(values[index ?? last], y.format)),
     };
   }
 
@@ -105,7 +105,14 @@
     return { stroke, fill: stroke };
   }
 
+  /** The last place where there is something besides references. */
+  const lastPlace = ({ x, series }) =>
+    x.values.findLastIndex((_, place) =>
+      series.some(({ draw, values }) => draw !== 'reference' && values[place] !== null),
+    );
+
   function optionsOf({ x, y, series }, width) {
+    const last = lastPlace({ x, series });
     return {
       width,
       height: HEIGHT,
@@ -116,12 +123,8 @@
       scales: { x: scaleOf(x), y: scaleOf(y) },
       axes: [axisOf(x, 2), axisOf(y, 3)],
       series: [
-        {
-          label: x.label,
-          value: (_plot, value, _series, index) =>
-            index === null ? format(x.values.at(-1), x.format) : format(value, x.format),
-        },
-        ...series.map((each, place) => seriesOf(each, place, y)),
+        { label: x.label, value: (_plot, _value, _series, index) => format(x.values[index ?? last], x.format) },
+        ...series.map((each, place) => seriesOf(each, place, y, last)),
       ],
     };
   }
