@@ -3,19 +3,133 @@ import type {
   Contributions,
   ExplainedClass,
   ExplainedLayer,
+  ExplainedNeuron,
   Explanation,
   LayerContribution,
 } from '../model/explain/explanation.js';
 import { imageShapeOf } from '../model/explain/places.js';
 
-/** What an explanation says in words, the same on a terminal and on a page. */
+/** What an explanation says in words and numbers, the same on a terminal and on a page. */
+
+export interface ExplanationSubject {
+  explanation: Explanation;
+  /** The layers' options, as in `model.layers`. */
+  layers: readonly LayerConfig[];
+  /** In a word: 784-128-10. */
+  network: string;
+  size: { width: number; height: number };
+  /** What the image is called. */
+  image: string;
+  /** How it was converted, in words. */
+  notes: readonly string[];
+  /** Its own label, where that is known. */
+  expected?: number;
+}
+
+/** A class's name. */
+export const nameOf = ({ classes }: Explanation, label: number): string => classes[label].name;
+
+/** With two digits behind the point, or the first two that are not 0: 13.60, -0.07, 0.0031, 4.7e-5. */
+export function plainNumber(value: number): string {
+  const size = Math.abs(value);
+  if (size === 0) return '0';
+  if (size >= 0.095) return value.toFixed(2);
+  return size >= 1e-4 ? String(Number(value.toPrecision(2))) : value.toExponential(1).replace('e+', 'e');
+}
+
+/** The same with its sign: +13.60. */
+export const signedNumber = (value: number): string => `${value > 0 ? '+' : ''}${plainNumber(value)}`;
+
+/** As many digits as count: losses of sure answers are small. */
+export const digits = (value: number, count = 4): string => String(Number(value.toPrecision(count)));
+
+export const gradientText = (value: number): string =>
+  Math.abs(value) >= 0.001 ? value.toPrecision(4) : value.toExponential(3);
+
+/** With enough digits to see a step. */
+export const weightText = (value: number): string => value.toFixed(7);
+
+/** Two probabilities, with so many digits that their difference shows, if four do. */
+export function probabilitiesText(before: number, after: number): readonly [string, string] {
+  const percent = (fraction: number, places: number) => `${(fraction * 100).toFixed(places)} %`;
+  const shown = [2, 3, 4].map((places) => [percent(before, places), percent(after, places)] as const);
+  return shown.find(([a, b]) => a !== b) ?? shown[0];
+}
+
+/** The rule of the step, where it is short enough to do by hand. */
+export function ruleText({ step }: Explanation): string {
+  const { optimizer, learningRate } = step;
+  const shown = digits(learningRate, 3);
+  return optimizer === 'sgd'
+    ? `With sgd at learning rate ${shown}: after = before - ${shown} x gradient.`
+    : `With ${optimizer} at learning rate ${shown}, which makes its own steps of the gradients.`;
+}
+
+/** What loss and gradient are. */
+export const lossText = (explanation: Explanation): string =>
+  `The loss says how wrong the answer is: minus the logarithm of the probability of ${nameOf(explanation, explanation.label)}, the ` +
+  `label. Here it is ${digits(explanation.step.lossBefore)}. The gradient of a weight is how fast the loss grows with it. ` +
+  'Back-propagation finds it for every weight, from the last layer to the first, and a step moves each weight against it. ' +
+  `${ruleText(explanation)} ${trainingRemark(explanation)}`.trim();
+
+/** How a pixel counts. */
+export const reasonText = ({ contributions }: Explanation): string => {
+  const means =
+    contributions.answer.method === 'weights'
+      ? 'A pixel counts its brightness times its weight.'
+      : 'A pixel counts its brightness times how fast the logit grows with it (gradient x input).';
+  return `The logit of each class is a sum. ${means} Nothing is left out: the parts add up to the logits.`;
+};
+
+/** Of a layer's outputs. */
+export function rangeText({ least, greatest, off, shape }: ExplainedLayer): string {
+  const size = shape.reduce((product, side) => product * side, 1);
+  const count = (value: number) => value.toLocaleString('en-US');
+  const zeros = off === 0 ? '' : ` ${count(off)} of ${count(size)} are 0.`;
+  return `Outputs from ${plainNumber(least)} to ${plainNumber(greatest)}.${zeros}`;
+}
+
+/** Of layers without weights, in a sentence. */
+export function strongestText({ type, shape, neurons }: ExplainedLayer): string {
+  const [{ unit, place, activation }] = neurons;
+  const where = place ? ` at row ${place.row} column ${place.column}` : '';
+  return `The strongest is ${unitName(type, shape)} ${unit}${where} with ${plainNumber(activation)}.`;
+}
+
+/** Whether the neurons that come next are those of the classes: layers without neurons pass on what they get. */
+export const feedsClasses = ({ layers }: Explanation, { layer }: ExplainedLayer): boolean =>
+  layers.slice(layer + 1, -1).every(({ neurons }) => neurons.length === 0);
+
+/** What a neuron does for those of the next layer: "4 -1.27, 5 -1.08". */
+export function feedsText(explanation: Explanation, layer: ExplainedLayer, { feeds = [] }: ExplainedNeuron): string {
+  const name = (unit: number) => (feedsClasses(explanation, layer) ? nameOf(explanation, unit) : String(unit));
+  return feeds.map(({ unit, contribution }) => `${name(unit)} ${signedNumber(contribution)}`).join(', ');
+}
+
+/** Of every layer, what it does, its name and the shape before it. */
+export function describedLayers({
+  explanation,
+  layers,
+}: ExplanationSubject): { layer: ExplainedLayer; sentence: string }[] {
+  let before = explanation.input.shape;
+  return explanation.layers.map((layer, index) => {
+    const isNew = layers.findIndex((config) => isAlike(config, layers[index])) === index;
+    const sentence = layerSentence(layers[index], layer, before, isNew);
+    before = layer.shape;
+    return { layer, sentence };
+  });
+}
+
+/** Whether the same sentence describes both. */
+const isAlike = (a: LayerConfig, b: LayerConfig): boolean =>
+  a.type === b.type && (a.type !== 'activation' || a.activation === b.activation);
 
 /**
  * What a layer does, for somebody who has never seen one; short where a layer of its kind came before.
  *
  * @param shapeBefore Of what comes in.
  */
-export function layerSentence(
+function layerSentence(
   config: LayerConfig,
   { shape }: ExplainedLayer,
   shapeBefore: readonly number[],
@@ -146,9 +260,12 @@ export function strongestPixels(
 
 const REST_TITLES: Readonly<Record<LayerContribution['of'], string>> = {
   biases: 'biases',
-  shift: 'shifts of batch normalization',
-  curvature: 'bends of the activations',
+  shift: 'shifts of normalization',
+  curvature: 'bends of activations',
 };
+
+/** "biases of layer 0". */
+export const titleOfRest = ({ layer, of }: LayerContribution): string => `${REST_TITLES[of]} of layer ${layer}`;
 
 /** What is not from pixels, by its kind. */
 export function restByKind(rest: Contributions['rest']): { title: string; contribution: number }[] {
@@ -168,7 +285,7 @@ export function movedClasses({ classes, step }: Explanation, count: number): Exp
 }
 
 /** Where training works otherwise than the network that answers; empty where it does not. */
-export function trainingRemark({ layers, step }: Explanation): string {
+function trainingRemark({ layers, step }: Explanation): string {
   if (step.trainingLoss === step.lossBefore) return '';
   const has = (type: string) => layers.some((layer) => layer.type === type);
   const ofRows = layers.some(({ type, shape }) => type === 'batchNormalization' && shape.length === 1);
