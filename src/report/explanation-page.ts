@@ -1,18 +1,11 @@
 import { pngDataUri } from '../pictures/encode-png.js';
 import { greyPicture, signedPicture } from '../pictures/picture.js';
 import { dataTable, figure, headline, notice, picture } from './elements.js';
-import { layerSections } from './explanation-layers.js';
-import { stepSection } from './explanation-step.js';
-import {
-  type ExplanationSubject,
-  nameOf,
-  pixelSums,
-  plainNumber,
-  reasonText,
-  signedNumber,
-  strongestPixels,
-  titleOfRest,
-} from './explanation-words.js';
+import { layerSections } from './explanation/layers.js';
+import { pixelSums, plainNumber, signedNumber, strongestPixels, titleOfRest } from './explanation/numbers.js';
+import { stepSection } from './explanation/step.js';
+import { capitalized, type ExplanationSubject, nameOf } from './explanation/subject.js';
+import { reasonText } from './explanation/words.js';
 import { html, type Markup } from './html.js';
 import { formatNumber } from './numbers.js';
 import { footerOf, type Origin, reproductionSection } from './origin.js';
@@ -22,8 +15,8 @@ export interface ExplanationPage extends ExplanationSubject {
   origin: Omit<Origin, 'settings'>;
 }
 
-/** Pixels of the page for one of the image. */
-const SCALE = 8;
+/** Pixels across, about, of each picture on the page. */
+const SIDE = 224;
 const NAMED_PIXELS = 5;
 
 /** The page of `explain --html`. */
@@ -62,10 +55,11 @@ function remark({ explanation, expected }: ExplanationSubject): Markup | null {
 function pictures({ explanation, size, notes }: ExplanationSubject): Markup {
   const { input, contributions, answer, rival } = explanation;
   const { width, height } = size;
+  const scale = Math.max(1, Math.round(SIDE / width));
   const [name, other] = [nameOf(explanation, answer), nameOf(explanation, rival)];
   const brightness = input.values.map((value) => 255 * value);
   const signed = (pixels: readonly number[], alt: string) =>
-    picture({ uri: pngDataUri(signedPicture(pixels, width, height)), alt, width, height, scale: SCALE });
+    picture({ uri: pngDataUri(signedPicture(pixels, width, height)), alt, width, height, scale });
   return html`<div class="pictures">
 ${figure(
   picture({
@@ -73,7 +67,7 @@ ${figure(
     alt: `The image, ${height} by ${width} pixels`,
     width,
     height,
-    scale: SCALE,
+    scale,
   }),
   `Its ${height} x ${width} pixels, each a number from 0 (black) to 1 (white). How it was made: ${notes.join(', ')}.`,
 )}
@@ -128,7 +122,7 @@ function pixelTable(explanation: ExplanationSubject['explanation']): Markup {
       { title: 'Part of the lead', align: 'number' },
     ],
     rows: [...plus, ...minus.reverse()].map(({ place, brightness, contribution }) => [
-      place,
+      capitalized(place),
       brightness.toFixed(3),
       signedNumber(contribution),
     ]),

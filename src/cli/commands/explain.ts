@@ -3,7 +3,7 @@ import { importImages, type NamedImage } from '../../data/image-files.js';
 import { expected } from '../../errors.js';
 import { writeFileAtomic } from '../../files.js';
 import { explain, loadModel, type Sequential } from '../../index.js';
-import type { ExplanationSubject } from '../../report/explanation-words.js';
+import type { ExplanationSubject } from '../../report/explanation/subject.js';
 import { commandToRepeat } from '../command-words.js';
 import type { Context, Run } from '../context.js';
 import { chooseBackend } from '../engine.js';

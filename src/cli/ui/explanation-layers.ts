@@ -1,17 +1,14 @@
 import type { ExplainedLayer, ExplainedNeuron, Explanation } from '../../index.js';
 import {
   describedLayers,
-  type ExplanationSubject,
   feedsClasses,
   feedsText,
-  pixelSums,
-  plainNumber,
   rangeText,
-  signedNumber,
-  sizeText,
   strongestText,
   unitName,
-} from '../../report/explanation-words.js';
+} from '../../report/explanation/layer-words.js';
+import { pixelSums, plainNumber, signedNumber } from '../../report/explanation/numbers.js';
+import type { ExplanationSubject } from '../../report/explanation/subject.js';
 import type { Screen } from './explanation.js';
 import { percent } from './format.js';
 import { wrapped } from './prose.js';
@@ -23,7 +20,7 @@ const BAR = 24;
 export function layerLines(subject: ExplanationSubject, width: number, screen: Screen): string[] {
   const { explanation } = subject;
   return describedLayers(subject).flatMap(({ layer, sentence }, index) => {
-    const title = ['', screen.style.strong(`Layer ${layer.name}: ${sizeText(layer.shape)} numbers`)];
+    const title = ['', screen.style.strong(`Layer ${layer.name}`)];
     const isLast = index === explanation.layers.length - 1;
     if (isLast) return [...title, ...wrapped(sentence, width), classTable(explanation, screen)];
     if (layer.neurons.length === 0) return [...title, ...wrapped(sentence, width)];

@@ -1,12 +1,6 @@
 import type { ExplainedGradient, ExplainedGradients, Explanation } from '../../index.js';
-import {
-  digits,
-  gradientText,
-  lossText,
-  movedClasses,
-  probabilitiesText,
-  weightText,
-} from '../../report/explanation-words.js';
+import { digits, gradientText, movedClasses, probabilitiesText, weightText } from '../../report/explanation/numbers.js';
+import { lossText } from '../../report/explanation/words.js';
 import { count } from './format.js';
 import { wrapped } from './prose.js';
 import { type Column, table } from './tables.js';
@@ -63,7 +57,7 @@ function changeText(explanation: Explanation): string {
   const { lossBefore, lossAfter, probabilitiesAfter } = step;
   const changes = movedClasses(explanation, MOVED_CLASSES).map(({ name, label, probability }) => {
     const [before, after] = probabilitiesText(probability, probabilitiesAfter[label]);
-    return before === after ? `${name} ${before} as before` : `${name} ${before} -> ${after}`;
+    return before === after ? `${name}: ${before} as before` : `${name}: ${before} -> ${after}`;
   });
   const loss =
     digits(lossBefore) === digits(lossAfter)

@@ -1,14 +1,7 @@
 import type { Explanation } from '../../index.js';
-import {
-  type ExplanationSubject,
-  nameOf,
-  pixelSums,
-  plainNumber,
-  reasonText,
-  restByKind,
-  signedNumber,
-  strongestPixels,
-} from '../../report/explanation-words.js';
+import { pixelSums, plainNumber, restByKind, signedNumber, strongestPixels } from '../../report/explanation/numbers.js';
+import { type ExplanationSubject, nameOf } from '../../report/explanation/subject.js';
+import { reasonText } from '../../report/explanation/words.js';
 import type { Output } from '../output.js';
 import { layerLines } from './explanation-layers.js';
 import { pictureLines } from './explanation-pictures.js';

@@ -1,26 +1,16 @@
-import type { ExplainedLayer, ExplainedNeuron, Explanation } from '../model/explain/explanation.js';
-import { pngDataUri } from '../pictures/encode-png.js';
-import { signedPicture } from '../pictures/picture.js';
-import { type Column, dataTable, figure, picture } from './elements.js';
-import {
-  describedLayers,
-  type ExplanationSubject,
-  feedsClasses,
-  feedsText,
-  pixelSums,
-  plainNumber,
-  rangeText,
-  signedNumber,
-  sizeText,
-  strongestText,
-  unitName,
-} from './explanation-words.js';
-import { html, type Markup, type Part } from './html.js';
-import { formatNumber } from './numbers.js';
-import type { Section } from './page.js';
+import type { ExplainedLayer, ExplainedNeuron, Explanation } from '../../model/explain/explanation.js';
+import { pngDataUri } from '../../pictures/encode-png.js';
+import { signedPicture } from '../../pictures/picture.js';
+import { type Column, dataTable, figure, picture } from '../elements.js';
+import { html, type Markup, type Part } from '../html.js';
+import { formatNumber } from '../numbers.js';
+import type { Section } from '../page.js';
+import { describedLayers, feedsClasses, feedsText, rangeText, strongestText, unitName } from './layer-words.js';
+import { pixelSums, plainNumber, signedNumber } from './numbers.js';
+import { capitalized, type ExplanationSubject } from './subject.js';
 
-/** Pixels of the page for one of a neuron's picture. */
-const SCALE = 4;
+/** Pixels across, about, of each picture on the page. */
+const SIDE = 112;
 
 /** A section for each layer: what it does, its strongest neurons, and what those of a first dense layer saw. */
 export function layerSections(subject: ExplanationSubject): Section[] {
@@ -29,7 +19,7 @@ export function layerSections(subject: ExplanationSubject): Section[] {
     const isLast = index === explanation.layers.length - 1;
     return {
       id: `layer-${layer.layer}`,
-      title: `Layer ${layer.name}: ${sizeText(layer.shape)} numbers`,
+      title: `Layer ${layer.name}`,
       content: html`<p>${sentence} ${!isLast && remarks(layer)}</p>
 ${isLast ? classTable(explanation) : details(subject, layer)}`,
     };
@@ -57,9 +47,7 @@ function neuronTable(explanation: Explanation, layer: ExplainedLayer): Markup {
   const { type, shape, neurons } = layer;
   const [first] = neurons;
   const name = unitName(type, shape);
-  const fields: Field[] = [
-    { column: { title: `${name[0].toUpperCase()}${name.slice(1)}` }, text: ({ unit }) => String(unit) },
-  ];
+  const fields: Field[] = [{ column: { title: capitalized(name) }, text: ({ unit }) => String(unit) }];
   const add = (title: string, text: Field['text'], align: Column['align'] = 'number') =>
     fields.push({ column: { title, align }, text });
   if (first.place) add('Strongest at', ({ place }) => `row ${place!.row} column ${place!.column}`);
@@ -90,13 +78,13 @@ function neuronPictures(neurons: readonly ExplainedNeuron[], { width, height }: 
         alt: `Weight times pixel of neuron ${unit}`,
         width,
         height,
-        scale: SCALE,
+        scale: Math.max(1, Math.round(SIDE / width)),
       }),
       `Neuron ${unit}`,
     ),
   );
   return html`<p>What these neurons saw, weight times pixel: orange drives the sum up, blue down.</p>
-<div class="pictures">${pictures}</div>`;
+<div class="pictures small">${pictures}</div>`;
 }
 
 function classTable({ classes }: Explanation): Markup {

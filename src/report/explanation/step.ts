@@ -1,9 +1,11 @@
-import type { ExplainedGradients, Explanation } from '../model/explain/explanation.js';
-import { dataTable } from './elements.js';
-import { digits, gradientText, lossText, probabilitiesText, weightText } from './explanation-words.js';
-import { html, type Markup, type Part } from './html.js';
-import { formatNumber } from './numbers.js';
-import type { Section } from './page.js';
+import type { ExplainedGradients, Explanation } from '../../model/explain/explanation.js';
+import { dataTable } from '../elements.js';
+import { html, type Markup, type Part } from '../html.js';
+import { formatNumber } from '../numbers.js';
+import type { Section } from '../page.js';
+import { digits, gradientText, weightText } from './numbers.js';
+import { capitalized } from './subject.js';
+import { lossText } from './words.js';
 
 /** What a step of training on the image changes. */
 export function stepSection(explanation: Explanation): Section {
@@ -30,7 +32,12 @@ function normTable(parameters: readonly ExplainedGradients[]): Markup {
     ],
     rows: parameters.map(({ title, shape, zeros, norm }) => {
       const size = shape.reduce((product, side) => product * side, 1);
-      return [title, formatNumber(size, 'count'), formatNumber(size - zeros, 'count'), formatNumber(norm, 'plain')];
+      return [
+        capitalized(title),
+        formatNumber(size, 'count'),
+        formatNumber(size - zeros, 'count'),
+        formatNumber(norm, 'plain'),
+      ];
     }),
   });
 }
@@ -41,7 +48,7 @@ function gradientTable(parameters: readonly ExplainedGradients[]): Part {
     largest
       .filter(({ gradient }) => gradient !== 0)
       .map(({ place, gradient, before, after }) => [
-        `${title}: ${place}`,
+        `${capitalized(title)}: ${place}`,
         gradientText(gradient),
         weightText(before),
         weightText(after),
@@ -66,7 +73,8 @@ function probabilityTable({ classes, step }: Explanation): Markup {
     columns: [{ title: 'Class' }, { title: 'Before', align: 'number' }, { title: 'After', align: 'number' }],
     rows: classes.map(({ name, label, probability }) => [
       name,
-      ...probabilitiesText(probability, step.probabilitiesAfter[label]),
+      formatNumber(probability, 'percent'),
+      formatNumber(step.probabilitiesAfter[label], 'percent'),
     ]),
   });
 }
