@@ -63,7 +63,7 @@ function neuronTable(explanation: Explanation, layer: ExplainedLayer): Markup {
     add(title, (neuron) => feedsText(explanation, layer, neuron), 'text');
   }
   return dataTable({
-    caption: `The strongest ${name}s. The weighted sum includes the bias; the output is what the activation makes of it.`,
+    caption: `The strongest ${name}s of layer ${layer.layer}. The weighted sum includes the bias; the output is what the activation makes of it.`,
     columns: fields.map(({ column }) => column),
     rows: neurons.map((neuron) => fields.map(({ text }) => text(neuron))),
   });
