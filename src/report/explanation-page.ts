@@ -100,7 +100,7 @@ ${dataTable({
     ['Pixels that speak for it', ...sums.map(({ plus }) => signedNumber(plus))],
     ['Pixels that speak against it', ...sums.map(({ minus }) => signedNumber(minus))],
     ...rest.map((part, place) => [
-      titleOfRest(part),
+      capitalized(titleOfRest(part)),
       ...both.map((each) => signedNumber(each.rest[place].contribution)),
     ]),
   ],
