@@ -1,8 +1,7 @@
 import { Command } from 'commander';
-import { DATASET_NAMES } from '../../data/catalogue.js';
 import { loadModel } from '../../index.js';
 import type { Context, Run } from '../context.js';
-import { loadForCommand } from '../dataset.js';
+import { datasetOf, loadForCommand } from '../dataset.js';
 import { chooseBackend, engineText } from '../engine.js';
 import { answersOn, measureAnswers, measuresForReport } from '../measures.js';
 import {
@@ -36,8 +35,7 @@ async function evaluate(context: Context, options: EvaluateOptions, [path]: stri
   checkReportFile(options.report, { 'the model': path });
   const model = await loadModel(path, { backend: await chooseBackend(options, output), threads: options.threads });
   try {
-    const trainedOn = DATASET_NAMES.find((name) => name === model.metadata.dataset);
-    const dataset = options.dataset ?? trainedOn ?? 'mnist';
+    const dataset = datasetOf(model, options);
     const { test } = await loadForCommand(context, { ...options, dataset });
     model.compile({ optimizer: 'sgd', loss: 'categoricalCrossentropy' });
     const evaluation = await model.evaluate(test, { signal });

@@ -15,9 +15,13 @@ import { convolutionSums, denseSums, withActivation } from './weighted-sums.js';
 /** `training` uses the batch's statistics in batch normalization, `inference` the moving ones. */
 export type ReferenceMode = 'inference' | 'training';
 
+/** What becomes of each gradient before a layer takes it: changed a little, to see what inexact ones do. */
+export type GradientChange = (dOutput: Float64Array) => Float64Array;
+
 interface Setting {
   weights: ReferenceWeights;
   mode: ReferenceMode;
+  changeGradient?: GradientChange;
 }
 
 /** The layers of a chain as functions. `leftOut` is left out at its end, as `lowerChain` does for the loss. */
@@ -32,8 +36,16 @@ export function referenceLayers(
     const { config, outputActivation } = link.layer;
     const drop = place === last && leftOut !== null && outputActivation === leftOut;
     const own = drop ? { ...config, type: config.type === 'softmax' ? 'activation' : config.type } : config;
-    return layerOf(drop ? { ...own, activation: 'linear' } : own, link, `${prefix}${link.index}`, setting);
+    const layer = layerOf(drop ? { ...own, activation: 'linear' } : own, link, `${prefix}${link.index}`, setting);
+    return setting.changeGradient ? withChange(layer, setting.changeGradient) : layer;
   });
+}
+
+function withChange(layer: ReferenceLayer, change: GradientChange): ReferenceLayer {
+  return (input, rows) => {
+    const result = layer(input, rows);
+    return { ...result, pullback: (dOutput) => result.pullback(change(dOutput)) };
+  };
 }
 
 function layerOf(config: LayerConfig, link: Link, name: string, setting: Setting): ReferenceLayer {

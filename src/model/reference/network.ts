@@ -3,7 +3,14 @@ import type { LossActivation } from '../../losses/loss.js';
 import type { BufferName } from '../../program/ops.js';
 import type { Stack } from '../stack.js';
 import { activationOf } from './activations.js';
-import { backwardThrough, forwardThrough, parametersOf, type ReferenceMode, referenceLayers } from './chain.js';
+import {
+  backwardThrough,
+  forwardThrough,
+  type GradientChange,
+  parametersOf,
+  type ReferenceMode,
+  referenceLayers,
+} from './chain.js';
 import type { LayerResult, ReferenceLayer, ReferenceWeights } from './layer.js';
 
 export interface ReferenceOptions {
@@ -14,6 +21,8 @@ export interface ReferenceOptions {
   mode?: ReferenceMode;
   /** The activation at the model's end that the logits stand before; default softmax or sigmoid, whichever is there. */
   leftOut?: LossActivation | null;
+  /** Default none. */
+  changeGradient?: GradientChange;
 }
 
 /** What a network made of some samples, layer by layer. Arrays are row-major and begin with the samples. */
@@ -70,12 +79,13 @@ export class ReferenceNetwork {
   /** What makes the output of the logits. */
   readonly #ending: ReferenceLayer;
 
-  constructor(stack: Stack, weights: ReferenceWeights, { mode = 'inference', leftOut }: ReferenceOptions = {}) {
+  constructor(stack: Stack, weights: ReferenceWeights, options: ReferenceOptions = {}) {
+    const { mode = 'inference', leftOut, changeGradient } = options;
     const { outputActivation } = stack;
     const atEnd = outputActivation === 'softmax' || outputActivation === 'sigmoid' ? outputActivation : null;
     const left = (leftOut === undefined ? atEnd : leftOut) === atEnd ? atEnd : null;
     this.#stack = stack;
-    this.#layers = referenceLayers(stack.layers, '', { weights, mode }, left);
+    this.#layers = referenceLayers(stack.layers, '', { weights, mode, changeGradient }, left);
     this.#ending = activationOf({ type: 'activation', activation: left ?? 'linear' });
   }
 
