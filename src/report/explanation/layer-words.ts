@@ -91,9 +91,9 @@ function layerSentence(
 function shortSentence(config: LayerConfig, shape: readonly number[], shapeBefore: readonly number[]): string {
   switch (config.type) {
     case 'dense':
-      return `${shape[0]} neurons that work alike on the ${shapeBefore.join(' x ')} numbers before them. ${activationSentence(config)}`;
+      return `${shape[0]} neurons do the same with the ${shapeBefore.join(' x ')} numbers before them. ${activationSentence(config)}`;
     case 'conv2d':
-      return `${shape[2]} filters of ${pair(config.kernelSize)} that work alike, on all ${shapeBefore[2]} channels. ${activationSentence(config)}`;
+      return `${shape[2]} filters of ${pair(config.kernelSize)} do the same with all ${shapeBefore[2]} channels. ${activationSentence(config)}`;
     case 'maxPooling2d':
     case 'averagePooling2d':
       return `The same with windows of ${pair(config.poolSize)}.`;
