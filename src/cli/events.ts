@@ -1,7 +1,7 @@
 import type { BackendName, Isa } from '../backends/backend.js';
 import type { LoadAttempt } from '../backends/select.js';
 import type { DownloadResult, FailedSource } from '../data/download.js';
-import type { ClassScores, GradientCheck, LayerConfig, ParameterStatistics } from '../index.js';
+import type { ClassScores, Explanation, GradientCheck, LayerConfig, ParameterStatistics } from '../index.js';
 import type { RecipeMeasurement } from './bench/recipes.js';
 import type { ResumedFrom } from './resume.js';
 
@@ -180,6 +180,28 @@ interface PredictionEvent {
   notes: string[];
 }
 
+/** `explain`: what the library's `explain` gives, see `Explanation`, and which image that was. */
+interface ExplanationEvent extends Engine {
+  event: 'explanation';
+  image: string;
+  /** The image's place in its file, from 0. */
+  index: number;
+  /** What the image is labelled, where the file of labels lies beside it. */
+  expected?: number;
+  /** How the image was converted, in words. */
+  notes: string[];
+  input: Explanation['input'];
+  classes: Explanation['classes'];
+  answer: number;
+  rival: number;
+  label: number;
+  layers: Explanation['layers'];
+  contributions: Explanation['contributions'];
+  step: Explanation['step'];
+  /** With `--html`: the page. */
+  html?: string;
+}
+
 /** `bench`, a measurement each. Times are per call, step or epoch, as the name says. */
 interface BenchmarkEvent extends Engine {
   event: 'benchmark';
@@ -339,6 +361,7 @@ export type CliEvent =
   | EvaluationEvent
   | InspectionEvent
   | PredictionEvent
+  | ExplanationEvent
   | BenchmarkEvent
   | RecipeEvent
   | TrialEvent
