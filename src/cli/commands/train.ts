@@ -153,10 +153,6 @@ async function runEpochs(
   const progress = new TrainingProgress(output, { live, watch });
   const { epochs, batchSize } = plan;
   let epochsDone = 0;
-  const showPicture = async () => {
-    await progress.stop();
-    if (progress.picture) output.say(`\n${progress.picture.join('\n')}`);
-  };
   try {
     const history = await model.fit(train, {
       epochs,
@@ -175,11 +171,11 @@ async function runEpochs(
         output.say(epochLine(result, epochs));
       },
     });
-    await showPicture();
+    await progress.finish();
     return history;
   } catch (error) {
     if (error instanceof TrainingAbortedError) {
-      await showPicture();
+      await progress.finish();
       return error.history;
     }
     await progress.stop();

@@ -69,10 +69,11 @@ export class ConfusionWatch {
     });
   }
 
-  /** Resolves when nothing is asked any more. */
-  async end(): Promise<void> {
-    this.#ended = true;
+  /** Resolves when nothing is asked any more; `afresh` asks a last time. */
+  async end(afresh: boolean): Promise<void> {
     await this.#asking;
+    if (afresh && !this.#ended) await this.#ask(0);
+    this.#ended = true;
   }
 
   async #ask(trained: number): Promise<void> {

@@ -76,14 +76,14 @@ export class LiveFrame {
     const { confusion } = state;
     const rows = Math.min(PLOT_ROWS.most, Math.max(PLOT_ROWS.least, size.rows - OTHER_ROWS));
     const map = confusion && confusionMap(confusion, this.#style);
-    const widthLeft = size.columns - (map?.columns ?? 0) - GAP;
+    const widthLeft = size.columns - 1 - (map?.columns ?? 0) - GAP;
     const hasMap = map !== null && widthLeft >= LEAST.columns && map.lines.length <= rows + 3;
     const key = `${size.columns} ${rows} ${hasMap}`;
     if (afresh || this.#curves?.key !== key) {
       this.#curves = { key, lines: this.#charts(state, hasMap ? widthLeft : size.columns, rows) };
     }
     const { lines } = this.#curves;
-    if (hasMap) return beside([lines, map.lines], GAP);
+    if (hasMap) return beside([lines, map.lines], 2 * chartColumns(widthLeft) + GAP, GAP);
     return confusion ? [...lines, '', confusionLine(confusion, size.columns - 1)] : lines;
   }
 
@@ -92,10 +92,12 @@ export class LiveFrame {
     let length = epochs - start;
     const grown = position - start;
     while (grown > 0 && length / 2 >= grown) length /= 2;
-    const width = Math.min(MOST_PLOT_COLUMNS, Math.floor((columns - GAP) / 2) - AXIS_COLUMNS);
+    const wide = chartColumns(columns);
+    const width = wide - AXIS_COLUMNS;
     const plotColumns = Math.max(4, Math.round((width * grown) / length));
     const place = { start, width, rows, columns: plotColumns };
-    return beside([this.#chart(curves.loss, place, LOSS), this.#chart(curves.accuracy, place, ACCURACY)], GAP);
+    const charts = [this.#chart(curves.loss, place, LOSS), this.#chart(curves.accuracy, place, ACCURACY)];
+    return beside(charts, wide, GAP);
   }
 
   #chart(curves: TwoCurves, place: Place, scale: Scale): string[] {
@@ -105,9 +107,8 @@ export class LiveFrame {
     const line = training.points(columns, start);
     const marks = validation.points(Math.ceil(columns / 4), start);
     const wide = width + AXIS_COLUMNS;
-    const head = this.#title(scale, curves, wide);
-    const title = head + ' '.repeat(Math.max(0, wide - widthOf(head)));
-    if (line.length === 0) return [title, ...Array(rows + 3).fill('')];
+    const title = this.#title(scale, curves, wide);
+    if (line.length === 0) return [title, ...new Array<string>(rows + 3).fill('')];
     const to = line.at(-1)![0];
     // How it began is soon beside the point, and would press all that follows to the edge.
     const later = [...line, ...marks].filter(([x]) => x - start >= (to - start) / 8).map(([, y]) => y);
@@ -142,13 +143,17 @@ export class LiveFrame {
 
 /** From 0, unless all of it lies far above: with label smoothing no loss comes near 0. */
 function lossRange(least: number, most: number): Point {
-  const above = Math.max((most - least) / 10, most / 1000) || 1;
+  const above = Math.max((most - least) / 10, most / 20) || 1;
   return [least > most / 3 ? least - above : 0, most + above];
 }
 
 function accuracyRange(least: number): Point {
   return [Math.max(0, least - Math.max(0.01, (1 - least) / 10)), 1];
 }
+
+/** Of each of the two charts, side by side. */
+const chartColumns = (columns: number): number =>
+  Math.min(MOST_PLOT_COLUMNS + AXIS_COLUMNS, Math.floor((columns - GAP) / 2));
 
 const shortNumber = (value: number): string => String(Number(value.toPrecision(3)));
 const shortPercent = (value: number): string => `${shortNumber(value * 100)}%`;

@@ -16,16 +16,13 @@ export function cut(line: string, columns: number): string {
   return kept.join('') + (line.includes('\x1b') ? RESET : '');
 }
 
-/** Blocks of lines side by side, each as wide as its widest line, with blanks between them. */
-export function beside(blocks: readonly (readonly string[])[], gap = 3): string[] {
+/** Blocks of lines side by side: each begins `width` columns and a gap behind the one before, whatever is in it. */
+export function beside(blocks: readonly (readonly string[])[], width: number, gap: number): string[] {
   const height = Math.max(...blocks.map((block) => block.length));
-  const widths = blocks.map((block) => Math.max(0, ...block.map(widthOf)));
+  const padded = (line: string) => line + ' '.repeat(Math.max(0, width - widthOf(line)));
   return Array.from({ length: height }, (_, row) =>
     blocks
-      .map((block, index) => {
-        const line = block[row] ?? '';
-        return line + ' '.repeat(widths[index] - widthOf(line));
-      })
+      .map((block) => padded(block[row] ?? ''))
       .join(' '.repeat(gap))
       .trimEnd(),
   );

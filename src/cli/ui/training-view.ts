@@ -79,14 +79,17 @@ export class TrainingView {
   /** Removes the view; resolves when no prediction is under way. */
   async stop(): Promise<void> {
     this.#block?.stop();
-    await this.#watch.end();
+    await this.#watch.end(false);
   }
 
-  /** Curves and confusions as they ended, to stay among the lines; null where they were never shown. */
-  get picture(): string[] | null {
-    if (!this.#block || !fitsLiveView(this.#output.size)) return null;
+  /** Removes it and resolves with curves and confusions as they ended; null where they were never shown. */
+  async finish(): Promise<string[] | null> {
+    const { size } = this.#output;
+    const stays = this.#block !== null && fitsLiveView(size);
+    await this.#watch.end(stays);
+    this.#block?.stop();
     this.#state.confusion = this.#watch.latest;
-    return this.#frame.picture(this.#state, this.#output.size);
+    return stays ? this.#frame.picture(this.#state, size) : null;
   }
 
   #lines(size: ScreenSize): string[] {

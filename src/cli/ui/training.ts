@@ -72,9 +72,11 @@ export class TrainingProgress {
     await this.#view?.stop();
   }
 
-  /** The curves as lines that stay, where the view was shown. After `stop`. */
-  get picture(): string[] | null {
-    return this.#view?.picture ?? null;
+  /** The same, and says the curves, to stay among the lines, where they were shown. */
+  async finish(): Promise<void> {
+    this.#bar?.stop();
+    const picture = await this.#view?.finish();
+    if (picture) this.#output.say(`\n${picture.join('\n')}`);
   }
 
   #wantsView(seconds: number, left: number): boolean {
