@@ -7,7 +7,7 @@ import { fitsLiveView, LiveFrame, type LiveState } from './live-frame.js';
 import { Ration } from './ration.js';
 
 /** Drawing the curves may take this share of the time; whole drawings are this far apart. */
-const CURVES_SHARE = 1 / 100;
+const CURVES_SHARE = 1 / 200;
 const DISTANCE = 100;
 
 /** The live view of a training: follows it from the first report, and shows it from `open` to `stop`. */
