@@ -1,5 +1,5 @@
 // Fuzzing for a while, with a seed of chance: npm run fuzz -- --minutes 30. A failure names what repeats it:
-// npm run fuzz -- --target idx --seed 123 --path 45:0. Prints how many inputs each target saw.
+// npm run fuzz -- --target idx --seed 123 --path 45:0. Prints how many inputs each target saw. --quick: see fuzz-native.mjs.
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -10,8 +10,8 @@ const root = resolve(import.meta.dirname, '..');
 const folder = join(root, 'tests', 'fuzz');
 
 /**
- * Programs that run targets. Each gets its time, the seed and the report file in the environment, and appends a line to
- * that for each target: {"target":"idx","accepted":10,"refused":90,"seconds":3.2}. One more program is one more entry.
+ * Programs that run targets. Each gets the time of a target, the seed and the report file in the environment, and appends a
+ * line to that for each target: {"target":"idx","accepted":10,"refused":90,"seconds":3.2}. One more program is one more entry.
  */
 const PROGRAMS = [
   {
@@ -23,6 +23,15 @@ const PROGRAMS = [
       ...(path ? ['--bail=1'] : []),
     ],
   },
+  {
+    targets: ['program'],
+    // All ops and how they are put together are behind one target.
+    share: 8,
+    command: ({ seconds, seed, quick }) => [
+      join(root, 'scripts', 'fuzz-native.mjs'),
+      ...['--minutes', String(seconds / 60), '--seed', seed, ...(quick ? ['--quick'] : [])],
+    ],
+  },
 ];
 
 const { values } = parseArgs({
@@ -31,9 +40,10 @@ const { values } = parseArgs({
     seed: { type: 'string', default: String(Math.floor(Math.random() * 2 ** 31)) },
     target: { type: 'string', multiple: true },
     path: { type: 'string' },
+    quick: { type: 'boolean', default: false },
   },
 });
-const { seed, path } = values;
+const { seed, path, quick } = values;
 const minutes = Number(values.minutes);
 if (!(minutes > 0)) stop(`Expected a number above 0 for --minutes, received ${values.minutes}.`);
 if (!/^\d+$/.test(seed)) stop(`Expected a whole number for --seed, received ${seed}.`);
@@ -42,16 +52,24 @@ const known = PROGRAMS.flatMap(({ targets }) => targets);
 const unknown = values.target?.find((name) => !known.includes(name));
 if (unknown) stop(`Expected one of ${known.join(', ')} for --target, received ${unknown}.`);
 
+if (path !== undefined && values.target[0] === 'program') {
+  stop('Expected another target with --path: a failure of program names a file, and how to run it again.');
+}
+
 const chosen = values.target ?? known;
-const seconds = (minutes * 60) / chosen.length;
-console.log(`fuzz: ${chosen.length} targets, ${seconds.toFixed(1)} seconds each, --seed ${seed}`);
+const shares = PROGRAMS.flatMap(({ targets, share = 1 }) =>
+  targets.filter((name) => chosen.includes(name)).map(() => share),
+).reduce((sum, share) => sum + share, 0);
+const each = (minutes * 60) / shares;
+console.log(`fuzz: ${chosen.length} targets, ${each.toFixed(1)} seconds each, --seed ${seed}`);
 const scratch = mkdtempSync(join(tmpdir(), 'mnist-train-fuzz-'));
 const report = join(scratch, 'report.jsonl');
 let failed = false;
 try {
-  for (const { targets, command } of PROGRAMS) {
+  for (const { targets, command, share = 1 } of PROGRAMS) {
     const mine = targets.filter((name) => chosen.includes(name));
     if (mine.length === 0) continue;
+    const seconds = each * share;
     const env = {
       ...process.env,
       MNIST_TRAIN_FUZZ_SECONDS: String(seconds),
@@ -59,7 +77,7 @@ try {
       MNIST_TRAIN_FUZZ_REPORT: report,
       ...(path && { MNIST_TRAIN_FUZZ_PATH: path }),
     };
-    const { status } = spawnSync(process.execPath, command({ targets: mine, path }), {
+    const { status } = spawnSync(process.execPath, command({ targets: mine, path, seconds, seed, quick }), {
       stdio: 'inherit',
       cwd: root,
       env,

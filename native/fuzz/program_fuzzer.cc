@@ -261,6 +261,12 @@ size_t give_back(const Words& words, uint8_t* data, size_t most) {
   return size;
 }
 
+// Printed at the end: a fuzzer whose programs are all refused tests little.
+struct Counts {
+  size_t accepted = 0, refused = 0;
+  ~Counts() { fprintf(stderr, "stat::accepted: %zu\nstat::refused: %zu\n", accepted, refused); }
+} counts;
+
 }  // namespace
 }  // namespace fuzz
 }  // namespace mnist_train
@@ -269,6 +275,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace mnist_train::fuzz;
   const Words words = words_at(data, size);
   const Outcome outcome = run_program(words.data(), words.size());
+  (outcome.accepted ? counts.accepted : counts.refused)++;
   if (outcome.mismatch.empty()) return 0;
   fprintf(stderr, "MISMATCH: %s\n", outcome.mismatch.c_str());
   abort();

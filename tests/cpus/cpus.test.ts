@@ -54,6 +54,8 @@ describe.each([
   it('says in info what was tried', async () => {
     const { stdout } = await playground.run([...emulated, cli(root), 'info'], { cwd: root, node: 'this' });
     expect(stdout).toMatch(isa ? /native \(avx2\)/ : /failed: .*neither AVX2 with FMA nor NEON/);
+    // Another build would not help.
+    expect(stdout).not.toContain('build-native');
   });
 });
 

@@ -21,6 +21,11 @@ describe('the two native builds', () => {
     );
     expect(sourcesIn('mnist_train.gypi')).toEqual(files.sort());
   });
+
+  it('put bugs on purpose into the developers build alone', () => {
+    expect(readFileSync(join(native, 'CMakeLists.txt'), 'utf8')).toContain('MNIST_TRAIN_INJECT');
+    expect(readFileSync(join(native, 'mnist_train.gypi'), 'utf8')).not.toMatch(/inject/i);
+  });
 });
 
 describe('sources compiled for one instruction set', () => {

@@ -18,6 +18,8 @@ export interface LoadAttempt {
 export interface LoadResult {
   addon: NativeAddon | null;
   attempts: readonly LoadAttempt[];
+  /** Whether no build of the addon can run on this processor. */
+  unsupported: boolean;
 }
 
 const require = createRequire(import.meta.url);
@@ -89,6 +91,8 @@ function hostLibc(): Platform['libc'] {
 interface Outcome {
   addon: NativeAddon | null;
   attempt: LoadAttempt;
+  /** True where no other build can help: the processor lacks what all of them need. */
+  final?: boolean;
 }
 
 function attempt({ source, path, reason }: Candidate): Outcome {
@@ -107,7 +111,7 @@ function attempt({ source, path, reason }: Candidate): Outcome {
       );
     }
     if (addon.instructionSets.length > 0) return { addon, attempt: { source, path, status: 'loaded' } };
-    return without('failed', `this processor (${process.arch}) has neither AVX2 with FMA nor NEON`);
+    return { ...without('failed', `this processor (${process.arch}) has neither AVX2 with FMA nor NEON`), final: true };
   } catch (error) {
     return without('failed', (error instanceof Error ? error.message : String(error)).split('\n')[0]);
   }
@@ -124,13 +128,15 @@ export function loadAddon({ again = false } = {}): LoadResult {
   if (!again && cached?.key === key && cached) return cached.result;
   const attempts: LoadAttempt[] = [];
   let addon: NativeAddon | null = null;
+  let unsupported = false;
   for (const candidate of candidates()) {
     const outcome = attempt(candidate);
     attempts.push(outcome.attempt);
     addon = outcome.addon;
-    if (addon) break;
+    unsupported = outcome.final ?? false;
+    if (addon || unsupported) break;
   }
-  cached = { key, result: { addon, attempts } };
+  cached = { key, result: { addon, attempts, unsupported } };
   return cached.result;
 }
 
@@ -144,10 +150,11 @@ export function describeAttempts(attempts: readonly LoadAttempt[]): string {
 
 /** The addon, or ERR_NATIVE_LOAD with the reason of every place that was tried. */
 export function requireAddon(): NativeAddon {
-  const { addon, attempts } = loadAddon();
+  const { addon, attempts, unsupported } = loadAddon();
   if (addon) return addon;
+  const hint = unsupported ? 'Use' : 'Run npx mnist-train build-native, or use';
   throw new MnistTrainError(
     'ERR_NATIVE_LOAD',
-    `The native addon did not load (${describeAttempts(attempts)}). Run npx mnist-train build-native, or use the backend "js".`,
+    `The native addon did not load (${describeAttempts(attempts)}). ${hint} the backend "js".`,
   );
 }
