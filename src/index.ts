@@ -74,6 +74,20 @@ export {
   type LearningRateSearch,
 } from './model/find-learning-rate.js';
 export type { PredictOptions } from './model/inference.js';
+export {
+  type CheckedWeight,
+  type GradientCheck,
+  type GradientCheckOptions,
+  gradientCheck,
+  type ParameterCheck,
+} from './model/inspect/gradient-check.js';
+export {
+  type LayerActivity,
+  type NeuronActivity,
+  type NeuronActivityOptions,
+  neuronActivity,
+} from './model/inspect/neuron-activity.js';
+export { type ParameterStatistics, parameterStatistics } from './model/inspect/parameter-statistics.js';
 export { type Fold, type KFoldOptions, kFold } from './model/k-fold.js';
 export type { NeuronWeights, WeightImage } from './model/neuron-weights.js';
 export { openPredictor, type Predictor, type SharedModel } from './model/predictor.js';

@@ -69,6 +69,7 @@ export const RandomPurpose = {
   augment: 5,
   folds: 6,
   sweep: 7,
+  gradientCheck: 8,
 } as const;
 export type RandomPurpose = (typeof RandomPurpose)[keyof typeof RandomPurpose];
 

@@ -1,6 +1,7 @@
+import { DATASET_NAMES } from '../data/catalogue.js';
 import type { TransferOptions } from '../data/download.js';
 import { loadDataset } from '../data/load.js';
-import type { Dataset } from '../index.js';
+import type { Dataset, Sequential } from '../index.js';
 import { foldOf } from '../model/k-fold.js';
 import type { Context } from './context.js';
 import type { Output } from './output.js';
@@ -12,6 +13,11 @@ export function loadForCommand({ output, signal }: Context, options: { dataset: 
   return withDownloadShown(output, (callbacks) =>
     loadDataset(options.dataset, { dataDir: options.dataDir, signal, ...callbacks }),
   );
+}
+
+/** The data set that `--dataset` names, else the one that the model was trained on. */
+export function datasetOf({ metadata }: Sequential, options: { dataset?: string }): string {
+  return options.dataset ?? DATASET_NAMES.find((name) => name === metadata.dataset) ?? 'mnist';
 }
 
 /**

@@ -1,7 +1,7 @@
 import type { BackendName, Isa } from '../backends/backend.js';
 import type { LoadAttempt } from '../backends/select.js';
 import type { DownloadResult, FailedSource } from '../data/download.js';
-import type { ClassScores, LayerConfig } from '../index.js';
+import type { ClassScores, GradientCheck, LayerConfig, ParameterStatistics } from '../index.js';
 import type { RecipeMeasurement } from './bench/recipes.js';
 import type { ResumedFrom } from './resume.js';
 
@@ -106,6 +106,27 @@ interface LearningRatesEvent extends Engine {
   minimum: number | null;
   /** diverged: greater rates were not tried. */
   stopped: 'completed' | 'diverged';
+}
+
+/** `inspect`. Numbers that are not finite are null. */
+export interface InspectionEvent extends Engine {
+  event: 'inspection';
+  model: string;
+  network: string;
+  inputShape: readonly number[];
+  layers: { layer: number; type: string; outputShape: readonly number[]; parameters: number; multiplyAdds: number }[];
+  parameters: ParameterStatistics[];
+  /** The layer whose weights are shown as pictures, and the PNG file of `--png`; null where no layer has such. */
+  pictures: { layer: number; count: number; shape: readonly number[]; greatest: number; png?: string } | null;
+  /** With `--dead-neurons` or `--gradient-check`: the data set whose test images they looked at. */
+  dataset?: string;
+  /** With `--dead-neurons`. */
+  activity?: {
+    samples: number;
+    layers: { layer: number; unit: 'neuron' | 'channel'; medianShare: number; shares: number[]; dead: number[] }[];
+  };
+  /** With `--gradient-check`. */
+  gradientCheck?: GradientCheck & { seed: number };
 }
 
 /** `download`: a source that did not deliver, and why; the next one is tried. */
@@ -310,6 +331,7 @@ export type CliEvent =
   | SourceFailedEvent
   | DownloadedEvent
   | EvaluationEvent
+  | InspectionEvent
   | PredictionEvent
   | BenchmarkEvent
   | RecipeEvent

@@ -93,7 +93,7 @@ function sourceOf(links: readonly Link[], place: number, neuron: number): Source
 }
 
 /** The shape that the input of a dense layer had before it was made flat. */
-function shapeBefore({ layers, inputShape }: Stack, at: number): readonly number[] {
+export function shapeBefore({ layers, inputShape }: Stack, at: number): readonly number[] {
   for (let place = at - 1; place >= 0; place--) {
     const { layer, built } = layers[place];
     if (built.outputShape.length > 1 || !POINTWISE.has(layer.type)) return built.outputShape;
@@ -147,6 +147,7 @@ function scaleChannels(row: Float64Array, weights: WeightsByName, layer: string,
   }
 }
 
-function column(matrix: Float32Array, columns: number, index: number): Float32Array {
+/** A column of a matrix [rows, columns]. */
+export function column(matrix: Float32Array, columns: number, index: number): Float32Array {
   return Float32Array.from({ length: matrix.length / columns }, (_, row) => matrix[row * columns + index]);
 }

@@ -110,7 +110,7 @@ export function* checkAlike(train: Samples, validation: Samples): Pieces<void> {
 }
 
 /** Dimensions of 1 do not count, and one side may be flat: [28, 28] and [784] both fit a model of [28, 28, 1]. */
-function checkShape(shape: readonly number[], wanted: readonly number[], name: string): void {
+export function checkShape(shape: readonly number[], wanted: readonly number[], name: string): void {
   if (Array.isArray(shape) && sizeOf(shape) === sizeOf(wanted)) {
     const essence = (dimensions: readonly number[]) => dimensions.filter((dimension) => dimension !== 1);
     const [a, b] = [essence(shape), essence(wanted)];

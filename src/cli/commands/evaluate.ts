@@ -1,5 +1,4 @@
 import { Command } from 'commander';
-import { DATASET_NAMES } from '../../data/catalogue.js';
 import type { LoadedDataset } from '../../data/load.js';
 import {
   classificationReport,
@@ -10,7 +9,7 @@ import {
   topKAccuracy,
 } from '../../index.js';
 import type { Context, Run } from '../context.js';
-import { loadForCommand } from '../dataset.js';
+import { datasetOf, loadForCommand } from '../dataset.js';
 import { chooseBackend, engineText } from '../engine.js';
 import type { EvaluationEvent } from '../events.js';
 import {
@@ -38,8 +37,7 @@ async function evaluate(context: Context, options: EvaluateOptions, [path]: stri
   const { output, signal } = context;
   const model = await loadModel(path, { backend: await chooseBackend(options, output), threads: options.threads });
   try {
-    const trainedOn = DATASET_NAMES.find((name) => name === model.metadata.dataset);
-    const dataset = options.dataset ?? trainedOn ?? 'mnist';
+    const dataset = datasetOf(model, options);
     const { test } = await loadForCommand(context, { ...options, dataset });
     model.compile({ optimizer: 'sgd', loss: 'categoricalCrossentropy' });
     const { accuracy = Number.NaN, loss: meanLoss, count } = await model.evaluate(test, { signal });
