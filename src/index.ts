@@ -67,6 +67,18 @@ export {
   type FoldResult,
 } from './model/cross-validate.js';
 export type { BackendChoice, EngineOptions } from './model/engine-options.js';
+export { type ExplainOptions, explain } from './model/explain/explain.js';
+export type {
+  Contributions,
+  ExplainedClass,
+  ExplainedGradient,
+  ExplainedGradients,
+  ExplainedLayer,
+  ExplainedNeuron,
+  ExplainedStep,
+  Explanation,
+  LayerContribution,
+} from './model/explain/explanation.js';
 export {
   type FindLearningRateOptions,
   type FindLearningRateProgress,

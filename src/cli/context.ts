@@ -10,10 +10,13 @@ export interface Context {
   readonly signal: AbortSignal;
   /** The options that stand on the command line, in camel case; the others have their defaults. */
   readonly given: ReadonlySet<string>;
+  /** The package's. */
+  readonly version: string;
 }
 
 /** The state of one run of the program, shared by its commands. */
 export class Run {
+  version = '';
   output: Output | null = null;
   interruption: Interruption | null = null;
 
@@ -28,7 +31,8 @@ export class Run {
       this.output = new Output({ json: options.json === true });
       this.interruption = new Interruption(this.output, graceful);
       const given = new Set(Object.keys(options).filter((name) => command.getOptionValueSource(name) === 'cli'));
-      await work({ output: this.output, signal: this.interruption.signal, given }, options, command.args);
+      const { output, version } = this;
+      await work({ output, signal: this.interruption.signal, given, version }, options, command.args);
     };
   }
 }

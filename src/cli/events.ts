@@ -1,7 +1,7 @@
 import type { BackendName, Isa } from '../backends/backend.js';
 import type { LoadAttempt } from '../backends/select.js';
 import type { DownloadResult, FailedSource } from '../data/download.js';
-import type { ClassScores, GradientCheck, LayerConfig, ParameterStatistics } from '../index.js';
+import type { ClassScores, Explanation, GradientCheck, LayerConfig, ParameterStatistics } from '../index.js';
 import type { RecipeMeasurement } from './bench/recipes.js';
 import type { ResumedFrom } from './resume.js';
 
@@ -63,6 +63,8 @@ interface InterruptedEvent {
   model: string;
   /** With `--checkpoint` or `--resume`: the folder to resume from. */
   checkpoint?: string;
+  /** With `--report`: the page. */
+  report?: string;
 }
 
 /** `train`, at the end. */
@@ -81,6 +83,8 @@ interface DoneEvent extends Engine {
   model: string;
   /** With `--early-stopping`: why training ended before its last epoch. */
   stopReason?: string;
+  /** With `--report`: the page. */
+  report?: string;
 }
 
 /** `find-lr`. A number each for every step. */
@@ -156,6 +160,8 @@ export interface EvaluationEvent extends Engine {
   averages: { macro: ClassScores; micro: ClassScores; weighted: ClassScores };
   /** confusion[label][answer]: how many samples of a class got which answer. */
   confusion: number[][];
+  /** With `--report`: the page. */
+  report?: string;
 }
 
 /** `predict`, an image each. */
@@ -172,6 +178,26 @@ interface PredictionEvent {
   probabilities: number[];
   /** How the image was converted, in words. */
   notes: string[];
+}
+
+/** `explain`: what the library's `explain` gives, see `Explanation`, and which image that was. */
+interface ExplanationEvent extends Engine {
+  event: 'explanation';
+  image: string;
+  /** The image's place in its file, from 0. */
+  index: number;
+  /** What the image is labelled, where the file of labels lies beside it. */
+  expected?: number;
+  /** How the image was converted, in words. */
+  notes: string[];
+  input: Explanation['input'];
+  classes: Explanation['classes'];
+  answer: number;
+  rival: number;
+  label: number;
+  layers: Explanation['layers'];
+  contributions: Explanation['contributions'];
+  step: Explanation['step'];
 }
 
 /** `bench`, a measurement each. Times are per call, step or epoch, as the name says. */
@@ -333,6 +359,7 @@ export type CliEvent =
   | EvaluationEvent
   | InspectionEvent
   | PredictionEvent
+  | ExplanationEvent
   | BenchmarkEvent
   | RecipeEvent
   | TrialEvent

@@ -1,16 +1,16 @@
-import { accessSync, constants, realpathSync, statSync } from 'node:fs';
+import { accessSync, constants, realpathSync, type Stats, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { expected } from '../errors.js';
-import { fileError } from '../files.js';
+import { errorCode, fileError } from '../files.js';
 import { UsageError } from './usage.js';
 
 /** Checks that a file can be written there, before minutes of work rely on it. Throws UsageError. */
 export function checkOutputFile(flag: string, file: string): void {
-  const existing = statSync(file, { throwIfNoEntry: false });
+  const existing = statIfThere(file);
   if (existing?.isDirectory()) refuse('the name of a file', flag, file, 'This is a folder.');
   if (existing && !existing.isFile()) return; // a device or a pipe: there is no file to make beside it
   const folder = dirname(existing ? realpathSync(file) : resolve(file)); // a link's file is replaced where that is
-  if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory())
+  if (!statIfThere(folder)?.isDirectory())
     refuse('a file in an existing folder', flag, file, `Make the folder ${folder} first.`);
   try {
     accessSync(folder, constants.W_OK);
@@ -23,6 +23,15 @@ export function checkOutputFile(flag: string, file: string): void {
 export function checkOutputFolder(flag: string, folder: string): void {
   if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() === false) {
     refuse('the name of a folder', flag, folder, 'This is a file.');
+  }
+}
+
+function statIfThere(path: string): Stats | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false });
+  } catch (error) {
+    if (errorCode(error) === 'ENOTDIR') return undefined; // below a file there is nothing
+    throw error;
   }
 }
 

@@ -32,6 +32,7 @@ process.exitCode = outputFailed ? 1 : status;
 /** Runs the command line and returns the exit status. Every failure ends as one line on stderr. */
 async function main(words: string[]): Promise<number> {
   const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
+  run.version = version;
   try {
     checkCommand(words);
     const program = await createProgram(run, version, words);

@@ -53,3 +53,10 @@ export function addEngineOptions(command: Command): Command {
       integer('--threads', 1, 256),
     );
 }
+
+export const addReportOption = (command: Command): Command =>
+  command.option(
+    '--report <file>',
+    'write an HTML page with curves, tables and pictures, which needs no other file',
+    text('--report', 'the name of a file'),
+  );

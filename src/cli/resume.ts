@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { expected } from '../errors.js';
 import { type CheckpointOptions, readCheckpoint } from '../index.js';
 import { holdsProgress } from '../model/training/checkpoint-folder.js';
+import { flagOf } from './command-words.js';
 import type { Context } from './context.js';
 import { checkOutputFolder, shellWord } from './files.js';
 import { UsageError } from './usage.js';
@@ -81,13 +82,13 @@ function readKept(text: string, path: string): KeptOptions {
 }
 
 /** Options that may differ from those of the beginning: the model is the same with all of them. */
-const FREE = [...NOT_KEPT, 'out', 'checkpointEvery', 'dataDir', 'backend', 'threads'];
+const FREE = [...NOT_KEPT, 'out', 'report', 'checkpointEvery', 'dataDir', 'backend', 'threads'];
 
 /** Throws UsageError for an option on this command line that would make another training of it. */
 function refuseOthers(then: Record<string, unknown>, now: object, given: ReadonlySet<string>): void {
   for (const [name, value] of Object.entries(now)) {
     if (!given.has(name) || FREE.includes(name) || isDeepStrictEqual(value, then[name])) continue;
-    const flag = `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+    const flag = flagOf(name);
     const wanted = then[name] === undefined ? `no ${flag}` : `${flag} ${then[name]}`;
     throw new UsageError(
       `Expected ${wanted} with --resume, as when the training began, received ${value}. Leave it out.`,

@@ -6,6 +6,7 @@ import { DEFAULTS, MOST_FOLDS, OPTIMIZERS } from './model.js';
 import {
   addDataOptions,
   addEngineOptions,
+  addReportOption,
   type CommonOptions,
   type DataOptions,
   type EngineOptions,
@@ -24,6 +25,7 @@ export interface TrainOptions
     ResumeOptions {
   out: string;
   live?: boolean;
+  report?: string;
 }
 
 /** The options of `train`. */
@@ -147,6 +149,7 @@ export function addTrainOptions(command: Command): Command {
     )
     .option('--no-live', 'only the progress bar on a terminal')
     .option('--out <file>', 'where the model goes', text('--out', 'the name of a file'), 'mnist-model.safetensors');
+  addReportOption(command);
   addDataOptions(command, DEFAULTS.dataset);
   addEngineOptions(command);
   return command;

@@ -8,6 +8,7 @@ import {
   type Sequential,
   sequential,
 } from '../index.js';
+import { flagOf } from './command-words.js';
 import { DEFAULTS, layersOf, type OptimizerChoice, optimizerOf } from './model.js';
 import { UsageError } from './usage.js';
 
@@ -107,9 +108,8 @@ export function planTraining(options: TrainingOptions, given: ReadonlySet<string
 function planOfRecipe(name: RecipeName, options: TrainingOptions, given: ReadonlySet<string>): TrainingPlan {
   const contradiction = OF_RECIPES.find((option) => given.has(option));
   if (contradiction) {
-    const flag = contradiction.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
     throw new UsageError(
-      `Expected no --${flag} with --recipe ${name}, whose network and optimizer are its own. Leave one of them out.`,
+      `Expected no ${flagOf(contradiction)} with --recipe ${name}, whose network and optimizer are its own. Leave one of them out.`,
     );
   }
   const recipe = recipes[name];

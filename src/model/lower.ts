@@ -39,9 +39,16 @@ export const EPOCH = 'epoch';
  * `train/inputs.augmented`), `train/targets`, `train/0.output`, `train/0.dInput`, `train/loss.dOutput` and the gradients
  * `train/0.weight.gradient`, of convolutions after their parts `train/0.weight.gradientParts`.
  *
- * `seed` is the model's, for what layers and augmentation draw at random.
+ * `seed` is the model's, for what layers and augmentation draw at random. Without `fuse`, all gradients stay in memory when a
+ * step has ended; results are the same to the bit.
  */
-export function lowerModel(stack: Stack, training: TrainingSetup | null, capacities: Capacities, seed = 0): Program {
+export function lowerModel(
+  stack: Stack,
+  training: TrainingSetup | null,
+  capacities: Capacities,
+  seed = 0,
+  { fuse = true }: { fuse?: boolean } = {},
+): Program {
   const builder = new ProgramBuilder();
   for (const { name, spec } of stack.parameters) builder.persistent(name, 'parameter', spec.shape);
   const averages = averagesOf(stack.parameters, training?.optimizer);
@@ -52,7 +59,8 @@ export function lowerModel(stack: Stack, training: TrainingSetup | null, capacit
   builder.section('infer', capacities.infer);
   const input = builder.batched('inputs', stack.inputShape, 'input');
   builder.endpoints(input, forward(builder, shown, input, new Shared(builder, 'infer', seed), null).output);
-  return fuseProgram(foldLayers(builder.build()));
+  const program = foldLayers(builder.build());
+  return fuse ? fuseProgram(program) : program;
 }
 
 function lowerTraining(

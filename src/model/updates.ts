@@ -6,7 +6,7 @@ import type { Parameter } from './stack.js';
 /** The end of a training step: what becomes of the gradients, and what they do to the weights. */
 
 /** The buffer of a parameter's gradient. */
-const gradientOf = (parameter: BufferName): BufferName => `train/${parameter}.gradient`;
+export const gradientOf = (parameter: BufferName): BufferName => `train/${parameter}.gradient`;
 
 /** The buffer of a parameter's moving average. */
 const averageOf = (parameter: BufferName): BufferName => `${parameter}.average`;

@@ -33,11 +33,14 @@ describe('the package', () => {
       expect(files).toContain(path);
   });
 
-  it('holds the page of `serve`, every file of it', () => {
-    const page = readdirSync(join(root, 'src', 'server', 'page'));
-    expect(page).toContain('index.html');
-    expect(files.filter((path) => path.startsWith('dist/server/page/'))).toEqual(
-      page.map((name) => `dist/server/page/${name}`).sort(),
+  it.each([
+    ['server', 'index.html'],
+    ['report', 'report.js'],
+  ])('holds every file of the pages of %s', (room, file) => {
+    const page = readdirSync(join(root, 'src', room, 'page'));
+    expect(page).toContain(file);
+    expect(files.filter((path) => path.startsWith(`dist/${room}/page/`))).toEqual(
+      page.map((name) => `dist/${room}/page/${name}`).sort(),
     );
   });
 

@@ -1,8 +1,9 @@
 import { Command } from 'commander';
 import { importImages, type NamedImage } from '../../data/image-files.js';
-import { loadModel, MnistTrainError, type Sequential } from '../../index.js';
+import { loadModel, type Sequential } from '../../index.js';
 import type { Context, Run } from '../context.js';
 import { chooseBackend } from '../engine.js';
+import { imageSizeOf } from '../images.js';
 import { addEngineOptions, type CommonOptions, type EngineOptions } from '../options.js';
 import type { Output } from '../output.js';
 import { count, percent } from '../ui/format.js';
@@ -61,23 +62,6 @@ async function predict(context: Context, options: PredictOptions, [path, ...file
   } finally {
     model.dispose();
   }
-}
-
-function imageSizeOf({ inputShape }: Sequential, path: string): { width: number; height: number } {
-  const [height, width, channels = 1] = inputShape.length === 1 ? squareOf(inputShape[0]) : inputShape;
-  if (width === undefined || channels !== 1) {
-    throw new MnistTrainError(
-      'ERR_SHAPE',
-      `Expected a model of grey images for ${path}, received one of inputs [${inputShape.join(', ')}]. Use one that train wrote.`,
-    );
-  }
-  return { width, height };
-}
-
-/** Models of flat inputs, [784] say, take square images. */
-function squareOf(size: number): number[] {
-  const side = Math.sqrt(size);
-  return Number.isInteger(side) ? [side, side] : [];
 }
 
 async function answersOf(model: Sequential, images: readonly NamedImage[], signal: AbortSignal): Promise<Answer[]> {

@@ -6,16 +6,21 @@ import {
   type CheckpointOptions,
   type Dataset,
   type EpochResult,
+  type Evaluation,
+  type LoadedDataset,
   MnistTrainError,
   type Sequential,
   TrainingAbortedError,
 } from '../../index.js';
+import type { Measures } from '../../report/measures.js';
 import { callbacksOf } from '../callbacks.js';
 import type { Context, Run } from '../context.js';
 import { foldForTraining, loadForCommand } from '../dataset.js';
 import { chooseBackend, engineOf, engineText } from '../engine.js';
 import { checkOutputFile, shellWord } from '../files.js';
+import { answersOn, measureAnswers, measuresForReport } from '../measures.js';
 import type { Output } from '../output.js';
+import { checkReportFile, TrainingRecorder, tryToWrite } from '../report.js';
 import { rescue, saveOrRescue } from '../rescue.js';
 import { checkpointOf, type ResumedFrom, resumedOptions } from '../resume.js';
 import { scheduleText } from '../schedules.js';
@@ -49,7 +54,9 @@ async function train(context: Context, received: TrainOptions): Promise<void> {
   const plan = planTraining(options, given);
   const checkpoint = await checkpointOf(options, given);
   checkOutputFile('--out', options.out);
-  const callbacks = callbacksOf(options, validates(options));
+  checkReportFile(options.report, { '--out': options.out, '--csv': options.csv });
+  const recorder = new TrainingRecorder();
+  const callbacks = [...callbacksOf(options, validates(options)), recorder];
   const backend = await chooseBackend(options, output);
   const data = await loadForCommand(context, { ...options, dataset: plan.dataset });
   signal.throwIfAborted();
@@ -58,6 +65,7 @@ async function train(context: Context, received: TrainOptions): Promise<void> {
   try {
     announce(context, options, { plan, model, backend, ...data, from });
     const parts = foldForTraining(data.train, options);
+    const schedule = model.optimizer!.learningRate;
     const history = await runEpochs(context, options, { plan, model, ...parts, callbacks, checkpoint });
     await saveOrRescue(model, options.out, { dataset: plan.dataset }, output);
     const summary = {
@@ -66,15 +74,31 @@ async function train(context: Context, received: TrainOptions): Promise<void> {
       weightsSha256: model.weightsSha256(),
       model: options.out,
     };
-    const test = history.stopped === 'aborted' ? null : await measureOnTest(context, options, model, data.test);
-    if (!test) {
-      output.event({ event: 'interrupted', ...summary, ...(checkpoint && { checkpoint: checkpoint.directory }) });
+    const measured = history.stopped === 'aborted' ? null : await measureOnTest(context, options, model, data.test);
+    const written = await tryToWrite(options.report, async (file) => {
+      const { writeTrainingReport } = await import('../write-report.js');
+      const { version } = context;
+      const run = { plan, schedule, history, recorder, resumed: from, trainCount: parts.train.count };
+      const measures = measured?.measures ?? null;
+      await writeTrainingReport(file, { model, options, given, version, ...run, measures });
+    });
+    const reported = written.report !== undefined && { report: written.report };
+    if (!measured) {
+      output.event({
+        event: 'interrupted',
+        ...summary,
+        ...(checkpoint && { checkpoint: checkpoint.directory }),
+        ...reported,
+      });
       output.say(
         `Stopped after ${plural(summary.epochs, 'whole epoch')}. The model trained so far is in ${options.out}.`,
       );
+      if (reported) output.say(`The report is in ${reported.report}.`);
       if (checkpoint) output.say(style.faint(`Go on: npx mnist-train --resume ${shellWord(checkpoint.directory)}`));
+      written.throwFailure();
       return;
     }
+    const { test } = measured;
     output.event({
       event: 'done',
       testAccuracy: test.accuracy ?? Number.NaN,
@@ -84,6 +108,7 @@ async function train(context: Context, received: TrainOptions): Promise<void> {
       ...engineOf(backend, options.threads),
       seed: options.seed,
       ...(history.stopReason !== undefined && { stopReason: history.stopReason }),
+      ...reported,
     });
     output.say();
     if (history.stopReason !== undefined) {
@@ -93,7 +118,9 @@ async function train(context: Context, received: TrainOptions): Promise<void> {
       `Test accuracy ${style.strong(percent(test.accuracy ?? Number.NaN))}, loss ${loss(test.loss)}, on ${plural(test.count, 'image')}`,
     );
     output.say(`Trained in ${duration(history.trainSeconds)}. The model is in ${options.out}.`);
+    if (reported) output.say(`The report is in ${reported.report}.`);
     output.say(style.faint(`Next: npx mnist-train evaluate ${shellWord(options.out)}${dataFlags(options)}`));
+    written.throwFailure();
   } finally {
     model.dispose();
   }
@@ -203,12 +230,20 @@ async function keepGoodWeights(
   output.note(`The model from before it diverged is in ${out}.`);
 }
 
-/** Loss and accuracy on the test set; null when a signal came first. */
-async function measureOnTest({ signal }: Context, options: TrainOptions, model: Sequential, test: Dataset) {
+/** Loss and accuracy on the test set, and with --report all that it says; null when a signal came first. */
+async function measureOnTest(
+  { signal }: Context,
+  options: TrainOptions,
+  model: Sequential,
+  test: LoadedDataset['test'],
+): Promise<{ test: Evaluation; measures: Measures | null } | null> {
   // Label smoothing is a means of training: the test measures the plain loss, as `evaluate` will.
   model.compile({ optimizer: options.optimizer, loss: 'categoricalCrossentropy' });
   try {
-    return await model.evaluate(test, { signal });
+    const evaluation = await model.evaluate(test, { signal });
+    if (options.report === undefined) return { test: evaluation, measures: null };
+    const answers = await answersOn(model, test, signal);
+    return { test: evaluation, measures: measuresForReport(evaluation, answers, measureAnswers(answers), test) };
   } catch (error) {
     if (signal.aborted) return null;
     throw error;

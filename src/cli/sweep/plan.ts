@@ -53,7 +53,7 @@ const OWN = ['out', 'fold'];
 /** Options that mean nothing where no images are kept aside. */
 const OF_VALIDATION = ['--validation-split', '--early-stopping'];
 /** Options under which all trainings would write to the same place. */
-const SHARED = ['csv', 'tensorboard', 'checkpoint', 'checkpoint-every', 'resume'];
+const SHARED = ['csv', 'report', 'tensorboard', 'checkpoint', 'checkpoint-every', 'resume'];
 
 /** Checks everything that can be checked before the first training. Throws UsageError or, for options, CommanderError. */
 export function planSweep(request: SweepRequest): SweepPlan {

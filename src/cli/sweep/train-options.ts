@@ -1,5 +1,6 @@
 import { type Command, CommanderError } from 'commander';
 import { describeValue } from '../../errors.js';
+import { flagOf } from '../command-words.js';
 import { trainCommand } from '../commands/train.js';
 import { Run } from '../context.js';
 import { planTraining, type TrainingOptions, type TrainingPlan } from '../training-plan.js';
@@ -33,7 +34,7 @@ export class TrainOptions {
 
   /** The names of the options on a command line, such as "learning-rate". Throws what `train` throws for wrong ones. */
   namesIn(words: readonly string[]): ReadonlySet<string> {
-    return new Set([...parse(words).given].map(flagName));
+    return new Set([...parse(words).given].map((name) => flagOf(name).slice(2)));
   }
 
   /** What `train` would do. Throws what it throws for wrong options, and for options that contradict each other. */
@@ -68,6 +69,3 @@ function createCommand(): Command {
     .exitOverride()
     .configureOutput({ writeErr: () => {} });
 }
-
-/** "learningRate" as "learning-rate". */
-const flagName = (attribute: string) => attribute.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
