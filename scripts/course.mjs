@@ -5,7 +5,7 @@
  *
  *   node scripts/course.mjs [--update] [--without-mnist] [--pages FOLDER] [--data FOLDER]
  *
- * --update writes what was printed into the pages. --without-mnist leaves out the pages that need the data set.
+ * --update writes what was printed into the pages. --without-mnist leaves out what needs the data set.
  * --data names a folder that has it, which saves the download.
  *
  * In a page, a `js` block whose first line is a comment with the name of a file is that file. The lines of an `sh` block are
@@ -22,8 +22,8 @@ import { parseArgs } from 'node:util';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const BLOCK = /^```(\w+)\n([\s\S]*?)^```$/gm;
 const FILE = /^\/\/ ([\w-]+\.mjs)\n/;
-/** A page that has one of these needs MNIST or what a page before it trained. */
-const NEEDS_MNIST = /loadDataset\(|npx mnist-train /;
+/** What has one of these needs MNIST, or a network that was trained on it. */
+const NEEDS_MNIST = /loadDataset\(|loadModel\(|npx mnist-train /;
 
 const { values: options } = parseArgs({
   options: {
@@ -34,6 +34,8 @@ const { values: options } = parseArgs({
   },
 });
 
+/** Files that need MNIST. */
+const needy = new Set();
 const folder = mkdtempSync(join(tmpdir(), 'mnist-train-course-'));
 process.exitCode = 1;
 try {
@@ -65,9 +67,8 @@ function pagesOf(path) {
 
 /** Runs a page's blocks in their order; what differed, a text each. */
 function walk({ name, path, text }) {
-  if (options['without-mnist'] && NEEDS_MNIST.test(text)) return [];
-  console.log(name);
   const differences = [];
+  let commands = 0;
   let updated = '';
   let end = 0;
   let printed = null;
@@ -75,17 +76,18 @@ function walk({ name, path, text }) {
     const [whole, language, content] = block;
     const between = text.slice(end, block.index);
     end = block.index + whole.length;
-    updated += between;
-    const follows = printed !== null && between.trim() === '';
-    if (language === 'text' && follows && content !== printed) {
-      differences.push(`${name}: expected\n${content}received\n${printed}`);
-      updated += `\`\`\`text\n${printed}\`\`\``;
-    } else updated += whole;
+    const isOutput = language === 'text' && printed !== null && between.trim() === '';
+    const differs = isOutput && content !== printed;
+    if (differs) differences.push(`${name}: expected\n${content}received\n${printed}`);
+    updated += between + (differs ? `\`\`\`text\n${printed}\`\`\`` : whole);
     printed = null;
     if (language === 'js') writeFile(name, content);
-    else if (language === 'sh') printed = run(name, content);
+    if (language !== 'sh' || (options['without-mnist'] && needsMnist(content))) continue;
+    printed = run(name, content);
+    commands++;
   }
   if (options.update && differences.length > 0) writeFileSync(path, updated + text.slice(end));
+  console.log(`${name}: ${commands} commands`);
   return differences;
 }
 
@@ -93,6 +95,11 @@ function writeFile(page, content) {
   const [, file] = FILE.exec(content) ?? [];
   if (file === undefined) throw new Error(`${page}: expected a comment with the name of a file above ${content}`);
   writeFileSync(join(folder, file), content);
+  if (NEEDS_MNIST.test(content)) needy.add(file);
+}
+
+function needsMnist(lines) {
+  return NEEDS_MNIST.test(lines) || [...needy].some((file) => lines.includes(`node ${file}`));
 }
 
 /** What the lines of a block print. The reader's own settings play no part. */
@@ -105,7 +112,7 @@ function run(page, lines) {
 
 function masked(text) {
   return text
-    .replace(/^(?:native|TypeScript)\b[^;\n]*;/gm, '…;')
+    .replace(/(^|; )(?:native \(\w+\), \d+ threads?|TypeScript)(?=;|$)/gm, '$1…')
     .replace(/\b\d[\d.:]* (?:µs|ms|s|min|h)\b/g, '…')
     .split('\n')
     .map((line) => line.trimEnd())
