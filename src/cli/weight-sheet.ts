@@ -14,8 +14,8 @@ export interface WeightSheet {
 }
 
 /** All pictures of a layer's weights on one sheet, on one scale: `most` gets the full colour. */
-export function weightSheet(pictures: WeightPictures, most: number): WeightSheet {
-  const images = pictures.images.slice(0, MOST_PICTURES);
+export function weightSheet(pictures: WeightPictures, most: number, limit = MOST_PICTURES): WeightSheet {
+  const images = pictures.images.slice(0, limit);
   const drawn = images.map((image) => {
     const { values, width, height } = sideBySide(image, pictures);
     return enlarge(signedPicture(values, width, height, most), Math.max(1, Math.ceil(LEAST_WIDTH / width)));

@@ -59,16 +59,17 @@ export function greatest(values: ArrayLike<number>): number {
 
 /** Each pixel as a square of `factor` pixels. */
 export function enlarge({ width, height, pixels }: RgbPicture, factor: number): RgbPicture {
-  const large = { width: width * factor, height: height * factor };
-  const result = new Uint8Array(3 * large.width * large.height);
-  for (let y = 0, to = 0; y < large.height; y++) {
-    const row = Math.floor(y / factor) * width;
-    for (let x = 0; x < large.width; x++, to += 3) {
-      const from = 3 * (row + Math.floor(x / factor));
-      result.set(pixels.subarray(from, from + 3), to);
+  const wide = width * factor;
+  const result = new Uint8Array(3 * wide * height * factor);
+  for (let y = 0; y < height; y++) {
+    const row = 3 * y * factor * wide;
+    for (let x = 0, to = row; x < wide; x++) {
+      const from = 3 * (y * width + Math.floor(x / factor));
+      for (let channel = 0; channel < 3; channel++) result[to++] = pixels[from + channel];
     }
+    for (let copy = 1; copy < factor; copy++) result.copyWithin(row + 3 * copy * wide, row, row + 3 * wide);
   }
-  return { ...large, pixels: result };
+  return { width: wide, height: height * factor, pixels: result };
 }
 
 /**

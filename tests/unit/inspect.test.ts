@@ -248,7 +248,7 @@ describe('weightPictures', () => {
     ];
     expect(at(1, 1)).toEqual(signedColor(1, 1).map(Math.round));
     expect(at(1 + side + 1, 1)).toEqual([...Uint8ClampedArray.from(signedColor(-0.5, 1))]);
-    expect(weightSheet(square(1030, 1), 1)).toMatchObject({ shown: 1024 });
+    expect(weightSheet(square(7, 1), 1, 6)).toMatchObject({ shown: 6, across: 3 });
   });
 });
 

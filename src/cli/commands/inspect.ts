@@ -48,6 +48,9 @@ interface InspectOptions extends CommonOptions, DataOptions, EngineOptions {
 /** Images that gradients are checked on: enough for the statistics of a batch, and few enough for a difference a weight. */
 const CHECKED_IMAGES = 8;
 
+/** More wrong gradients than these say nothing new. */
+const MOST_WRONG = 10;
+
 export function inspectCommand(run: Run): Command {
   const command = new Command('inspect')
     .description(
@@ -191,7 +194,7 @@ async function measure(context: Context, options: InspectOptions, model: Sequent
     output.say(`\n${head}; error and bound relative to the greatest`);
     output.say(gradientTable(check));
     if (check.ok) output.say('Every gradient that was checked is within its bound.');
-    for (const line of wrongGradients(check)) output.say(line);
+    for (const line of wrongGradients(check).slice(0, MOST_WRONG)) output.say(line);
     found.gradientCheck = { seed: options.seed, ...check };
   }
   return found;

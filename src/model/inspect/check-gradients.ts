@@ -105,7 +105,7 @@ function* checkParameter(
     const bound = SAFETY * changes.get(name)![index] + difference.error;
     weights.push({ index, engine: engine[index], numerical: difference.value, error, bound });
   }
-  const unit = Math.max(scale, ...weights.map(({ bound }) => bound)) || 1;
+  const unit = weights.reduce((most, { bound }) => Math.max(most, bound), scale) || 1;
   for (const weight of weights) {
     weight.error /= unit;
     weight.bound /= unit;
@@ -121,20 +121,25 @@ const excess = ({ error, bound }: CheckedWeight) => (Number.isNaN(error) ? Infin
  * Places of weights, the same for the same seed: among those with a gradient as far as there are enough, since most pixels
  * at the border of an image have none.
  */
-function drawn({ count, seed, stack }: CheckSetup, name: string, exact: Float64Array, engine: Float32Array): number[] {
+function drawn(
+  { count, seed, stack }: CheckSetup,
+  name: string,
+  exact: Float64Array,
+  engine: Float32Array,
+): Uint32Array {
   const stream = new RandomStream(
     seed,
     RandomPurpose.gradientCheck,
     stack.parameters.findIndex((parameter) => parameter.name === name),
   );
-  const places = [...exact.keys()];
+  const places = Uint32Array.from(exact, (_, index) => index);
   const alive = places.filter((index) => exact[index] !== 0 || engine[index] !== 0);
   const pool = alive.length >= count ? alive : places;
   for (let place = 0; place < Math.min(count, pool.length); place++) {
     const other = place + stream.below(pool.length - place);
     [pool[place], pool[other]] = [pool[other], pool[place]];
   }
-  return pool.slice(0, count).sort((a, b) => a - b);
+  return pool.slice(0, count).sort();
 }
 
 /** The loss of the samples in double precision, as a function of the weights. */
