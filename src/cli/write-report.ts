@@ -135,7 +135,7 @@ const MOST_RATES = 200;
  * The learning rate by step, evenly over the whole epochs done; of a schedule that follows a metric, which changes after
  * epochs alone, by epoch.
  */
-export function learningRatesOf(
+function learningRatesOf(
   schedule: Schedule,
   results: readonly EpochResult[],
   { stepsPerEpoch, epochs }: { stepsPerEpoch: number | null; epochs: number },
@@ -157,7 +157,7 @@ export function learningRatesOf(
 const MOST_PICTURES = 64;
 
 /** The weights of the first layer that has some, where they are of grey images; else null. */
-export function firstWeightsOf(model: Sequential): FirstWeights | null {
+function firstWeightsOf(model: Sequential): FirstWeights | null {
   const layer = model.layers.findIndex(({ type }) => type === 'dense' || type === 'conv2d' || type === 'residual');
   const config: LayerConfig | undefined = model.layers[layer];
   if (!config || config.type === 'residual') return null;

@@ -1,4 +1,4 @@
-import { dataTable } from './elements.js';
+import { dataTable, details } from './elements.js';
 import { html, jsonBlock, type Markup, type Part, withChart } from './html.js';
 import { formatNumber, type NumberFormat } from './numbers.js';
 
@@ -45,8 +45,7 @@ export function chart(spec: Chart): Markup {
 <figcaption>${title}</figcaption>
 <div class="plot" role="img" aria-label="${`${title}. ${description}`}" hidden></div>
 ${drawing}
-<details open><summary>The numbers of this chart</summary>${spec.table ?? tableOf(spec)}</details>
-</figure>\n`);
+${details('The numbers of this chart', spec.table ?? tableOf(spec), true)}</figure>\n`);
 }
 
 /** Charts side by side where there is room. */

@@ -63,7 +63,7 @@ function courseOf({ label, values }: Series, x: Chart['x'], format: NumberFormat
 }
 
 /** At most so many, evenly from the first to the last. */
-export function thinned<T>(list: readonly T[], most: number): readonly T[] {
+function thinned<T>(list: readonly T[], most: number): readonly T[] {
   if (list.length <= most) return list;
   return Array.from({ length: most }, (_, index) => list[Math.round((index * (list.length - 1)) / (most - 1))]);
 }

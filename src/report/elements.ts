@@ -1,4 +1,4 @@
-import { html, type Markup, type Part } from './html.js';
+import { html, type Markup, type Part, trusted } from './html.js';
 
 /** The parts that pages are put together from. */
 
@@ -46,9 +46,9 @@ export const scrolling = (label: string, content: Part): Markup =>
 export const figure = (content: Part, caption: Part): Markup =>
   html`<figure>${content}<figcaption>${caption}</figcaption></figure>\n`;
 
-/** What opens on demand. */
-export const details = (summary: Part, content: Part): Markup =>
-  html`<details><summary>${summary}</summary>${content}</details>\n`;
+/** What opens on demand, or closes where it is open. */
+export const details = (summary: Part, content: Part, open = false): Markup =>
+  html`<details${open && trusted(' open')}><summary>${summary}</summary>${content}</details>\n`;
 
 /** Terms with what they are, one below the other. */
 export const definitions = (entries: readonly (readonly [term: string, description: Part])[]): Markup =>

@@ -46,8 +46,8 @@ export const measuredSections = (measures: Measures, names: ClassNames): Section
   { id: 'confusion', title: 'Confusion matrix', content: confusionTable(measures, names) },
   { id: 'classes', title: 'Classes', content: classTable(measures, names) },
   { id: 'calibration', title: 'Calibration', content: calibration(measures) },
-  { id: 'mistakes', title: 'The most confident mistakes', content: mistakesOf(measures, names) },
+  { id: 'mistakes', title: 'Most confident mistakes', content: mistakesOf(measures, names) },
 ];
 
 export const weightsSections = (weights: FirstWeights | null): Section[] =>
-  weights ? [{ id: 'weights', title: 'What the first layer looks at', content: firstWeights(weights) }] : [];
+  weights ? [{ id: 'weights', title: 'First layer', content: firstWeights(weights) }] : [];

@@ -1,6 +1,6 @@
 import { pngDataUri } from '../pictures/encode-png.js';
 import { signedPicture } from '../pictures/picture.js';
-import { picture } from './elements.js';
+import { figure, picture } from './elements.js';
 import { html, type Markup } from './html.js';
 
 /** What the neurons or filters of the first layer with weights look at. */
@@ -19,11 +19,13 @@ const SIDE = 56;
 
 export function firstWeights({ kind, count, height, width, pictures }: FirstWeights): Markup {
   const scale = Math.max(1, Math.round(SIDE / width));
-  const shown = pictures.length < count ? `The first ${pictures.length} of ${count} ${kind}s` : `The ${count} ${kind}s`;
+  const all = `${count} ${kind}${count === 1 ? '' : 's'}`;
+  const shown = pictures.length < count ? `The first ${pictures.length} of ${all}` : `The ${all}`;
   const images = pictures.map((values) =>
     picture({ uri: pngDataUri(signedPicture(values, width, height)), alt: '', width, height, scale }),
   );
-  return html`<p>${shown} of the first layer, a picture each: what lies under orange speaks for the ${kind}, what lies under blue
-against it, the brighter the more. Each has a scale of its own.</p>
-<div class="thumbs" role="img" aria-label="${`${shown} of the first layer as pictures of ${height} by ${width} weights.`}">${images}</div>`;
+  return figure(
+    html`<div class="thumbs" role="img" aria-label="${`${shown} of the first layer as pictures of ${height} by ${width} weights.`}">${images}</div>`,
+    `${shown} of the first layer, a picture each: what lies under orange speaks for the ${kind}, what lies under blue against it, the brighter the more. Each has a scale of its own.`,
+  );
 }

@@ -85,13 +85,15 @@ interface Assets {
   scripts: string[];
 }
 
+const require = createRequire(import.meta.url);
 let read: Assets | undefined;
 
 function assets(): Assets {
-  const { resolve } = createRequire(import.meta.url);
   read ??= {
-    styles: [resolve('uplot/dist/uPlot.min.css'), new URL('page/report.css', import.meta.url)].map(readText),
-    scripts: [resolve('uplot/dist/uPlot.iife.min.js'), new URL('page/report.js', import.meta.url)].map(readText),
+    styles: [require.resolve('uplot/dist/uPlot.min.css'), new URL('page/report.css', import.meta.url)].map(readText),
+    scripts: [require.resolve('uplot/dist/uPlot.iife.min.js'), new URL('page/report.js', import.meta.url)].map(
+      readText,
+    ),
   };
   return read;
 }
