@@ -1,7 +1,17 @@
 import { shellWord } from './files.js';
 
 /** Options that say how a command runs and what it says or notes of it, not what comes of it. */
-const NOT_REPEATED = ['json', 'verbose', 'report', 'csv', 'tensorboard', 'checkpoint', 'checkpointEvery', 'resume'];
+const NOT_REPEATED = [
+  'json',
+  'verbose',
+  'report',
+  'html',
+  'csv',
+  'tensorboard',
+  'checkpoint',
+  'checkpointEvery',
+  'resume',
+];
 
 /** "learningRate" as "--learning-rate". */
 export const flagOf = (option: string): string =>

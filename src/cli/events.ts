@@ -198,6 +198,8 @@ interface ExplanationEvent extends Engine {
   layers: Explanation['layers'];
   contributions: Explanation['contributions'];
   step: Explanation['step'];
+  /** With `--html`: the page. */
+  html?: string;
 }
 
 /** `bench`, a measurement each. Times are per call, step or epoch, as the name says. */

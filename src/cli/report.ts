@@ -7,12 +7,13 @@ import { UsageError } from './usage.js';
 export function checkReportFile(
   report: string | undefined,
   others: Readonly<Record<string, string | undefined>>,
+  ownFlag = '--report',
 ): void {
   if (report === undefined) return;
-  checkOutputFile('--report', report);
+  checkOutputFile(ownFlag, report);
   for (const [flag, file] of Object.entries(others)) {
     if (file === undefined || resolve(file) !== resolve(report)) continue;
-    throw new UsageError(`Expected different files for --report and ${flag}, received one.`);
+    throw new UsageError(`Expected different files for ${ownFlag} and ${flag}, received one.`);
   }
 }
 

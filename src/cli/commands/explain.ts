@@ -1,14 +1,17 @@
 import { Command } from 'commander';
 import { importImages, type NamedImage } from '../../data/image-files.js';
 import { expected } from '../../errors.js';
+import { writeFileAtomic } from '../../files.js';
 import { explain, loadModel, type Sequential } from '../../index.js';
+import type { ExplanationSubject } from '../../report/explanation/subject.js';
+import { commandToRepeat } from '../command-words.js';
 import type { Context, Run } from '../context.js';
 import { chooseBackend } from '../engine.js';
-import { checkOutputFile } from '../files.js';
 import { imageSizeOf } from '../images.js';
 import { OPTIMIZERS } from '../model.js';
 import { addEngineOptions, type CommonOptions, type EngineOptions } from '../options.js';
 import type { Output } from '../output.js';
+import { checkReportFile, tryToWrite } from '../report.js';
 import { explanationText } from '../ui/explanation.js';
 import { count } from '../ui/format.js';
 import { networkText } from '../ui/network.js';
@@ -59,7 +62,7 @@ export function explainCommand(run: Run): Command {
 
 async function explainImage(context: Context, options: ExplainOptions, [path, file]: string[]): Promise<void> {
   const { output, signal } = context;
-  if (options.html !== undefined) checkOutputFile('--html', options.html);
+  checkReportFile(options.html, { 'the model': path, 'the image': file }, '--html');
   const model = await loadModel(path, { backend: await chooseBackend(options, output), threads: options.threads });
   try {
     const size = imageSizeOf(model, path);
@@ -67,25 +70,51 @@ async function explainImage(context: Context, options: ExplainOptions, [path, fi
     const images = await importImages(file, size);
     signal.throwIfAborted();
     const index = chosenIndex(images, options.index, file, output);
-    const image = images[index];
-    const explanation = await explain(model, image.pixels, {
-      label: options.label ?? image.label,
+    const { pixels, name, notes, label: own } = images[index];
+    const explanation = await explain(model, pixels, {
+      label: options.label ?? own,
       neurons: options.neurons,
       optimizer: options.optimizer,
       learningRate: options.learningRate,
       signal,
     });
-    const expectedLabel = image.label === undefined ? {} : { expected: image.label };
-    const { name: backend, isa, threads } = model.backend;
-    const { notes } = image;
-    const engine = { backend, isa, threads };
-    output.event({ event: 'explanation', image: file, index, ...expectedLabel, notes, ...explanation, ...engine });
     const network = networkText(model.inputShape, model.layers);
-    const subject = { explanation, layers: model.layers, network, size, image: image.name, notes, ...expectedLabel };
+    const known = { notes, ...(own === undefined ? {} : { expected: own }) };
+    const subject = { explanation, layers: model.layers, network, size, image: name, ...known };
+    const written = await tryToWrite(options.html, (page) =>
+      writePage(page, subject, { model, path, file, options, context }),
+    );
+    const { name: backend, isa, threads } = model.backend;
+    const engine = { backend, isa, threads };
+    const page = written.report === undefined ? {} : { html: written.report };
+    output.event({ event: 'explanation', image: file, index, ...known, ...explanation, ...engine, ...page });
     output.say(explanationText(subject, output));
+    if (written.report !== undefined) output.say(`\nThe page is in ${written.report}.`);
+    written.throwFailure();
   } finally {
     model.dispose();
   }
+}
+
+interface PageParts {
+  model: Sequential;
+  path: string;
+  file: string;
+  options: ExplainOptions;
+  context: Context;
+}
+
+/** Writes the page, whole or not at all. Throws ERR_FILE. */
+async function writePage(page: string, subject: ExplanationSubject, parts: PageParts): Promise<void> {
+  const { model, path, file, options, context } = parts;
+  const { explanationPage } = await import('../../report/explanation-page.js');
+  const origin = {
+    model: path,
+    weightsSha256: model.weightsSha256(),
+    command: commandToRepeat(['explain', path, file], options, context.given),
+    version: context.version,
+  };
+  await writeFileAtomic(page, Buffer.from(explanationPage({ ...subject, origin })));
 }
 
 function checkLabel({ outputShape }: Sequential, label: number | undefined): void {

@@ -1,4 +1,5 @@
-import type { ExplanationSubject, Screen } from './explanation.js';
+import type { ExplanationSubject } from '../../report/explanation/subject.js';
+import type { Screen } from './explanation.js';
 import { renderImage, renderSigned } from './image.js';
 import { wrapped } from './prose.js';
 

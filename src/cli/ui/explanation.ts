@@ -1,28 +1,14 @@
-import type { ImageSize } from '../../data/image.js';
-import type { Explanation, LayerConfig } from '../../index.js';
-import { pixelSums, restByKind, strongestPixels } from '../../report/explanation-words.js';
+import type { Explanation } from '../../index.js';
+import { pixelSums, plainNumber, restByKind, signedNumber, strongestPixels } from '../../report/explanation/numbers.js';
+import { type ExplanationSubject, nameOf } from '../../report/explanation/subject.js';
+import { reasonText } from '../../report/explanation/words.js';
 import type { Output } from '../output.js';
 import { layerLines } from './explanation-layers.js';
 import { pictureLines } from './explanation-pictures.js';
 import { stepLines } from './explanation-step.js';
 import { percent } from './format.js';
-import { plainNumber, signedNumber, wrapped } from './prose.js';
+import { wrapped } from './prose.js';
 import { table } from './tables.js';
-
-export interface ExplanationSubject {
-  explanation: Explanation;
-  /** The layers' options, as in `model.layers`. */
-  layers: readonly LayerConfig[];
-  /** In a word: 784-128-10. */
-  network: string;
-  size: ImageSize;
-  /** What the image is called. */
-  image: string;
-  /** How it was converted, in words. */
-  notes: readonly string[];
-  /** Its own label, where that is known. */
-  expected?: number;
-}
 
 export type Screen = Pick<Output, 'style' | 'colors' | 'columns'>;
 
@@ -48,9 +34,6 @@ export function explanationText(subject: ExplanationSubject, screen: Screen): st
     ...stepLines(explanation, width),
   ].join('\n');
 }
-
-/** A class's name. */
-export const nameOf = ({ classes }: Explanation, label: number): string => classes[label].name;
 
 function introduction(
   { explanation, network, image, notes, expected }: ExplanationSubject,
@@ -102,18 +85,11 @@ function reasonLines(explanation: Explanation, width: number): string[] {
       both.map(({ logit }) => logit),
     ),
   ];
-  const means =
-    ofLogit.method === 'weights'
-      ? 'A pixel counts its brightness times its weight.'
-      : 'A pixel counts its brightness times how fast the logit grows with it (gradient x input).';
   const strong = strongestPixels(lead.pixels, input, NAMED_PIXELS);
   const named = (list: typeof strong.plus) =>
     list.map(({ place, contribution }) => `${place} ${signedNumber(contribution)}`).join(', ') || 'none';
   return [
-    ...wrapped(
-      `The logit of each class is a sum. ${means} Nothing is left out: the parts add up to the logits.`,
-      width,
-    ),
+    ...wrapped(reasonText(explanation), width),
     table(
       [
         { title: '', align: 'left' },
