@@ -69,13 +69,15 @@ describe('lines with colours', () => {
   });
 });
 
-it('a ration waits as long as work took, many times over', () => {
-  const ration = new Ration(1 / 100, 100);
+it('a ration waits as long as work took, many times over, but not for ever', () => {
+  const ration = new Ration(1 / 100, { least: 100, most: 1000 });
   expect(ration.isDue(0)).toBe(true);
   ration.spent(0, 5);
   expect([ration.isDue(504), ration.isDue(505)]).toEqual([false, true]);
   ration.spent(1000, 1000.1);
   expect([ration.isDue(1100), ration.isDue(1100.2)]).toEqual([false, true]);
+  ration.spent(2000, 2500);
+  expect([ration.isDue(3499), ration.isDue(3500)]).toEqual([false, true]);
 });
 
 describe('confusions', () => {
@@ -239,6 +241,15 @@ describe('the frame', () => {
     expect(one.lines(stateAt(2), size, false).slice(0, -2)).toEqual(before.slice(0, -2));
     expect(one.lines(stateAt(2), { columns: 90, rows: 24 }, false).slice(0, -2)).not.toEqual(before.slice(0, -2));
     expect(one.lines(stateAt(2), size, true).slice(0, -2)).not.toEqual(before.slice(0, -2));
+  });
+
+  it('names no more epochs than there is room for', () => {
+    const state = stateAt(1, 40);
+    const ticks = frame()
+      .lines(state, { columns: 60, rows: 20 }, true)
+      .find((line) => /^ +[\d. ]+$/.test(line))!;
+    expect(ticks.trim().split(/\s+/).length).toBeGreaterThanOrEqual(2);
+    for (const tick of ticks.trim().split(/\s+/)) expect(tick).toMatch(/^\d(\.\d)?$/);
   });
 
   it('says nothing of numbers that are not there', () => {

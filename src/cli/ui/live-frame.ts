@@ -120,7 +120,7 @@ export class LiveFrame {
       height: rows,
       yRange,
       color: this.#color ? 'ansiCyan' : undefined,
-      customXAxisTicks: roundNumbers(start, to).filter((tick) => tick > start),
+      customXAxisTicks: epochTicks(start, to, columns),
       customYAxisTicks: roundNumbers(...yRange),
       points: marks.map(within).map(([x, y]) => ({ x, y, color: this.#color ? 'ansiYellow' : undefined })),
       formatter: (value, { axis }) => (axis === 'x' ? shortNumber(value) : text(value)),
@@ -139,6 +139,14 @@ export class LiveFrame {
     const long = of(true);
     return widthOf(long) <= columns ? long : of(false);
   }
+}
+
+/** Round numbers of epochs behind `start`, as many as have room for their names. */
+function epochTicks(start: number, to: number, columns: number): number[] {
+  let ticks = roundNumbers(start, to).filter((tick) => tick > start);
+  const widest = Math.max(...ticks.map((tick) => shortNumber(tick).length));
+  while (ticks.length > 1 && columns / ticks.length < widest + 2) ticks = ticks.filter((_, index) => index % 2 === 1);
+  return ticks;
 }
 
 /** From 0, unless all of it lies far above: with label smoothing no loss comes near 0. */

@@ -1,16 +1,17 @@
-/** Keeps work that is only for the eye to a share of the time, however long a piece of it takes on this machine. */
+/** Keeps work that is only for the eye to a share of the time, whether a piece of it takes long on this machine or not. */
 export class Ration {
   readonly #share: number;
-  readonly #leastDistance: number;
+  readonly #distance: { least: number; most: number };
   #next = Number.NEGATIVE_INFINITY;
 
   /**
    * @param share The part of the time that the work may take, in (0, 1).
-   * @param leastDistance Milliseconds from the end of one piece to the next, at least.
+   * @param distance Milliseconds from the end of one piece to the next. Not even a machine that is busy with other things,
+   *   where all takes long, waits for longer than `most`.
    */
-  constructor(share: number, leastDistance: number) {
+  constructor(share: number, distance: { least: number; most: number }) {
     this.#share = share;
-    this.#leastDistance = leastDistance;
+    this.#distance = distance;
   }
 
   /** Whether there is time for another piece. */
@@ -20,6 +21,7 @@ export class Ration {
 
   /** A piece of work took from `start` to `end`, in milliseconds. */
   spent(start: number, end = performance.now()): void {
-    this.#next = end + Math.max(this.#leastDistance, (end - start) / this.#share);
+    const { least, most } = this.#distance;
+    this.#next = end + Math.min(most, Math.max(least, (end - start) / this.#share));
   }
 }

@@ -6,17 +6,17 @@ import type { LiveBlock, ScreenSize } from './live-block.js';
 import { fitsLiveView, LiveFrame, type LiveState } from './live-frame.js';
 import { Ration } from './ration.js';
 
-/** Drawing the curves may take this share of the time; whole drawings are this far apart. */
-const CURVES_SHARE = 1 / 200;
-const DISTANCE = 100;
+/** The curves are drawn anew now and then, the rest of the view ten times a second: shares of the time, milliseconds. */
+const CURVES = { share: 1 / 200, distance: { least: 300, most: 1000 } };
+const FRAMES = { share: 1 / 100, distance: { least: 100, most: 1000 } };
 
 /** The live view of a training: follows it from the first report, and shows it from `open` to `stop`. */
 export class TrainingView {
   readonly #output: Output;
   readonly #watch: ConfusionWatch;
   readonly #frame: LiveFrame;
-  readonly #curvesRation = new Ration(CURVES_SHARE, DISTANCE);
-  readonly #ration = new Ration(0.5, DISTANCE);
+  readonly #curvesRation = new Ration(CURVES.share, CURVES.distance);
+  readonly #ration = new Ration(FRAMES.share, FRAMES.distance);
   readonly #state: LiveState;
   #block: LiveBlock | null = null;
   /** The running epoch at the report before: reports have the means since its beginning. */
