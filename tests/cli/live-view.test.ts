@@ -158,7 +158,6 @@ describe('the live view of a training', () => {
   it('is the bar on a small terminal, with --no-live, and for a training that is over soon', async () => {
     const lines: [string, [number, number]][] = [
       [TRAIN, [58, 30]],
-      [TRAIN, [100, 15]],
       [`${TRAIN} --no-live`, [100, 30]],
       [TRAIN.replace('--live', ''), [100, 30]],
     ];
