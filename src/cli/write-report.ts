@@ -1,5 +1,8 @@
 import { writeFileAtomic } from '../files.js';
 import type { EpochResult, History, LayerConfig, Schedule, Sequential } from '../index.js';
+import { namedWeights } from '../model/activations.js';
+import { stackOf } from '../model/inspect/stack-of.js';
+import { weightPictures } from '../model/inspect/weight-pictures.js';
 import type { RatePoint } from '../report/curves.js';
 import { evaluationPage } from '../report/evaluation-report.js';
 import type { FirstWeights } from '../report/first-weights.js';
@@ -158,18 +161,10 @@ const MOST_PICTURES = 64;
 
 /** The weights of the first layer that has some, where they are of grey images; else null. */
 function firstWeightsOf(model: Sequential): FirstWeights | null {
-  const layer = model.layers.findIndex(({ type }) => type === 'dense' || type === 'conv2d' || type === 'residual');
-  const config: LayerConfig | undefined = model.layers[layer];
-  if (!config || config.type === 'residual') return null;
-  const count = Number(config.type === 'dense' ? config.units : config.filters);
-  // The outputs of a convolution lie filter by filter at each place: the first ones are of all filters.
-  const predictor = model.snapshot();
-  const weights = Array.from(
-    { length: Math.min(count, MOST_PICTURES) },
-    (_, unit) => predictor.neuronWeights(layer, unit)!.weights,
-  );
-  const [height, width, channels = 1] = weights[0].shape;
-  if (weights[0].shape.length < 2 || channels !== 1) return null;
-  const kind = config.type === 'dense' ? 'neuron' : 'filter';
-  return { kind, count, height, width, pictures: weights.map(({ values }) => values) };
+  const stack = stackOf(model);
+  const found = weightPictures(stack, namedWeights(stack, model.getWeights()));
+  if (found?.channels !== 1) return null;
+  const { type, images, height, width } = found;
+  const kind = type === 'dense' ? 'neuron' : 'filter';
+  return { kind, count: images.length, height, width, pictures: images.slice(0, MOST_PICTURES) };
 }
