@@ -12,8 +12,8 @@ const COMMANDS = new Map<string, () => Promise<CreateCommand>>([
   ['download', async () => (await import('./commands/download.js')).downloadCommand],
   ['evaluate', async () => (await import('./commands/evaluate.js')).evaluateCommand],
   ['predict', async () => (await import('./commands/predict.js')).predictCommand],
-  ['inspect', async () => (await import('./commands/inspect.js')).inspectCommand],
   ['explain', async () => (await import('./commands/explain.js')).explainCommand],
+  ['inspect', async () => (await import('./commands/inspect.js')).inspectCommand],
   ['serve', async () => (await import('./commands/serve.js')).serveCommand],
   ['sweep', async () => (await import('./commands/sweep.js')).sweepCommand],
   ['bench', async () => (await import('./commands/bench.js')).benchCommand],
@@ -84,8 +84,8 @@ Examples:
   mnist-train find-lr --optimizer sgd                which learning rate?
   mnist-train evaluate mnist-model.safetensors       accuracy, per class too, and what is taken for what
   mnist-train predict mnist-model.safetensors 7.png  what digit is it?
-  mnist-train inspect mnist-model.safetensors        layers, weights as pictures, statistics
   mnist-train explain mnist-model.safetensors 7.png  why is it that digit?
+  mnist-train inspect mnist-model.safetensors        layers, weights as pictures, statistics
   mnist-train serve mnist-model.safetensors          a page to draw digits on, and an HTTP API
   mnist-train sweep --grid hidden=64 128,64          which of these networks is best?
   mnist-train train --help                           every option of train

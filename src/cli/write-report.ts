@@ -1,7 +1,7 @@
 import { writeFileAtomic } from '../files.js';
 import type { EpochResult, History, LayerConfig, Schedule, Sequential } from '../index.js';
 import { namedWeights } from '../model/activations.js';
-import { stackOf } from '../model/inspect/stack-of.js';
+import { stackOf } from '../model/stack-of.js';
 import { weightPictures } from '../model/inspect/weight-pictures.js';
 import type { RatePoint } from '../report/curves.js';
 import { evaluationPage } from '../report/evaluation-report.js';

@@ -1,12 +1,12 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import axe from 'axe-core';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { launchChromium } from '../helpers/browser.js';
 import { writeDataset } from '../helpers/cli-idx.js';
 import { eventsOf, makeWorkspace, runCli } from '../helpers/cli-run.js';
+import { expectAccessible, visitFile } from '../helpers/visit.js';
 
 const workspace = makeWorkspace();
 const cwd = workspace.folder;
@@ -36,33 +36,9 @@ afterEach(async () => {
   for (const each of open.splice(0)) await each.close();
 });
 
-/** Opens a page of the disk, and fails the test for anything that it asks for and for what the browser complains about. */
 async function visit(name: string, options: BrowserContextOptions = {}): Promise<Page> {
-  const url = pathToFileURL(pageOf(name)).href;
-  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
-  const asked: string[] = [];
-  const complaints: string[] = [];
-  const page = await context.newPage();
-  page.on('request', (request) => {
-    if (!request.url().startsWith('data:image/png;base64,')) asked.push(request.url());
-  });
-  page.on('console', (message) => {
-    // Reading canvases back is what these tests do, not the page.
-    if (!message.text().includes('willReadFrequently')) complaints.push(message.text());
-  });
-  page.on('pageerror', (error) => complaints.push(String(error)));
-  page.on('dialog', (dialog) => {
-    complaints.push(dialog.message());
-    return dialog.dismiss();
-  });
-  open.push({
-    close: async () => {
-      await context.close();
-      expect(asked).toEqual([url]);
-      expect(complaints).toEqual([]);
-    },
-  });
-  await page.goto(url);
+  const { page, leave } = await visitFile(browser, pageOf(name), options);
+  open.push({ close: leave });
   return page;
 }
 
@@ -194,20 +170,7 @@ describe('a report in the browser', () => {
   it.each(['training.html', 'evaluation.html'])(
     '%s: axe finds nothing, in either scheme, and narrow with open tables',
     async (name) => {
-      // The page's own policy keeps axe out.
-      const page = await visit(name, { bypassCSP: true });
-      await page.addScriptTag({ content: axe.source });
-      for (const colorScheme of ['light', 'dark'] as const) {
-        for (const width of colorScheme === 'light' ? [1280, 400] : [1280]) {
-          await page.emulateMedia({ colorScheme });
-          await page.setViewportSize({ width, height: 900 });
-          await page.evaluate(`for (const each of document.querySelectorAll('details')) each.open = ${width === 400}`);
-          const { violations, passes } = await page.evaluate<axe.AxeResults>('axe.run()');
-          const found = violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`);
-          expect(found, `${colorScheme}, ${width}`).toEqual([]);
-          expect(passes.map(({ id }) => id)).toContain('color-contrast');
-        }
-      }
+      await expectAccessible(await visit(name, { bypassCSP: true }));
     },
   );
 

@@ -106,6 +106,17 @@ describe('contributions', () => {
     expect(answer.roundingBound).toBeLessThan(1e-3);
   });
 
+  it('have a bound that the worst roundings come near', async () => {
+    // 1 + 2^-25 is rounded to 1, a thousand times: float32 loses half of what u = 2^-24 allows.
+    const model = sequential([dense({ units: 2, activation: 'softmax' })], { inputShape: [1001], backend: js });
+    const weights = Float32Array.from({ length: 2002 }, (_, i) => (i % 2 === 1 ? 0 : i === 0 ? 1 : 2 ** -25));
+    model.setWeights([weights, new Float32Array(2)]);
+    const { rounding, roundingBound } = (await explain(model, new Float32Array(1001).fill(1))).contributions.answer;
+    expect(rounding).toBe(-1000 * 2 ** -25);
+    expect(Math.abs(rounding) / roundingBound!).toBeGreaterThan(0.49);
+    expect(Math.abs(rounding)).toBeLessThanOrEqual(roundingBound!);
+  });
+
   it('name shifts and bends where they come from', async () => {
     const { model } = buildNetwork('batch normalization and residuals', js);
     const { rest } = (await explain(model, sampleOf('batch normalization and residuals'))).contributions.answer;

@@ -11,8 +11,8 @@ import {
   type Sequential,
 } from '../../index.js';
 import { namedWeights } from '../../model/activations.js';
-import { stackOf } from '../../model/inspect/stack-of.js';
 import { type WeightPictures, weightPictures } from '../../model/inspect/weight-pictures.js';
+import { stackOf } from '../../model/stack-of.js';
 import { encodePng } from '../../pictures/encode-png.js';
 import { greatest } from '../../pictures/picture.js';
 import { sizeOf } from '../../program/program.js';

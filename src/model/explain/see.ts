@@ -1,12 +1,12 @@
 import { expected } from '../../errors.js';
-import { layerFromConfig } from '../../layers/from-config.js';
 import { atOnce } from '../../pieces.js';
 import { type LayerActivations, LayerProbes, namedWeights, type WeightsByName } from '../activations.js';
 import type { EngineOptions } from '../engine-options.js';
 import { checkFinite } from '../numbers.js';
 import { readInputs } from '../samples.js';
 import type { Sequential } from '../sequential.js';
-import { buildStack, type Stack } from '../stack.js';
+import type { Stack } from '../stack.js';
+import { stackOf } from '../stack-of.js';
 import type { ExplainedClass } from './explanation.js';
 import { type SplitStack, splitStack } from './split.js';
 
@@ -32,7 +32,7 @@ export interface Seen {
 /** Throws ERR_ARGUMENT or ERR_SHAPE for what cannot be explained, ERR_DATA for numbers that are not finite, ERR_STATE. */
 export function see(model: Sequential, given: Uint8Array | Float32Array | readonly number[]): Seen {
   const { layers, inputShape, seed, classNames } = model.toConfig();
-  const stack = buildStack(layers.map(layerFromConfig), inputShape);
+  const stack = stackOf({ layers, inputShape });
   checkEnding(stack);
   const sample = readSample(given, stack);
   const weights = model.getWeights();

@@ -9,9 +9,9 @@ import { throwIfAborted } from '../abort.js';
 import { namedWeights } from '../activations.js';
 import { type LabelledSamples, readSamples } from '../samples.js';
 import type { Sequential } from '../sequential.js';
+import { stackOf } from '../stack-of.js';
 import { trainingGradients } from '../training-gradients.js';
 import { type CheckedWeight, checkGradients, type ParameterCheck } from './check-gradients.js';
-import { stackOf } from './stack-of.js';
 
 export type { CheckedWeight, ParameterCheck };
 

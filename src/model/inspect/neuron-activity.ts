@@ -6,7 +6,7 @@ import { throwIfAborted } from '../abort.js';
 import { type LayerOutput, LayerProbes, namedWeights } from '../activations.js';
 import { checkShape, type LabelledSamples, type PredictInputs, readInputs } from '../samples.js';
 import type { Sequential } from '../sequential.js';
-import { stackOf } from './stack-of.js';
+import { stackOf } from '../stack-of.js';
 
 export interface NeuronActivityOptions {
   /** Ends the work within milliseconds; the promise rejects with ERR_ABORTED. */

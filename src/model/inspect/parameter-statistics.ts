@@ -1,5 +1,5 @@
 import type { Sequential } from '../sequential.js';
-import { stackOf } from './stack-of.js';
+import { stackOf } from '../stack-of.js';
 
 /** What the numbers of one parameter are like. The numbers that are not finite are counted, and left out of the rest. */
 export interface ParameterStatistics {
