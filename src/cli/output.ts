@@ -1,5 +1,7 @@
+import type { WriteStream } from 'node:tty';
 import type { CliEvent } from './events.js';
 import { type ColorSupport, colorSupport } from './ui/image.js';
+import { LiveBlock, type ScreenSize } from './ui/live-block.js';
 import { Progress, type ProgressLayout } from './ui/progress.js';
 import { plainStyle, type Style, terminalStyle } from './ui/style.js';
 
@@ -12,7 +14,7 @@ export class Output {
   readonly colors: ColorSupport;
   readonly style: Style;
   readonly #people: NodeJS.WriteStream;
-  #progress: Progress | null = null;
+  #progress: Pick<Progress, 'show' | 'hide' | 'stop'> | null = null;
 
   constructor(options: { json: boolean }) {
     this.json = options.json;
@@ -28,9 +30,21 @@ export class Output {
     return this.#people.columns ?? 80;
   }
 
+  get size(): ScreenSize {
+    return { columns: this.columns, rows: this.#people.rows ?? 24 };
+  }
+
+  /** Whether people see a terminal on which lines can be drawn again. */
+  get canRedraw(): boolean {
+    return this.#people.isTTY === true && process.env.TERM !== 'dumb';
+  }
+
   /** One or more lines for people. */
   say(text = ''): void {
+    // One write: a bar that goes and comes back in several would flicker.
+    this.#people.cork();
     this.#aside(() => this.#people.write(`${text}\n`));
+    this.#people.uncork();
   }
 
   /** A remark that is not part of the result: always on stderr. */
@@ -46,9 +60,17 @@ export class Output {
   /** Shows a progress bar on a terminal that can redraw a line, and nothing anywhere else. One at a time. */
   progress(layout: ProgressLayout): Progress {
     this.stopProgress();
-    const visible = this.#people.isTTY === true && process.env.TERM !== 'dumb';
-    this.#progress = new Progress(this.#people, layout, visible);
-    return this.#progress;
+    const progress = new Progress(this.#people, layout, this.canRedraw);
+    this.#progress = progress;
+    return progress;
+  }
+
+  /** Shows lines that are drawn again in place, on a terminal that `canRedraw`, where a progress bar would be. */
+  live(draw: (size: ScreenSize) => readonly string[]): LiveBlock {
+    this.stopProgress();
+    const block = new LiveBlock(this.#people as WriteStream, draw);
+    this.#progress = block;
+    return block;
   }
 
   stopProgress(): void {

@@ -10,7 +10,7 @@ import { UsageError } from './usage.js';
 /** Where `train` keeps its own options in a checkpoint. */
 const OPTIONS_KEY = 'command';
 /** Options that say how a command is run and how it speaks, not what is trained: a resumed one has its own. */
-const NOT_KEPT = ['json', 'verbose', 'checkpoint', 'resume'];
+const NOT_KEPT = ['json', 'verbose', 'live', 'checkpoint', 'resume'];
 
 export interface ResumeOptions {
   checkpoint?: string;

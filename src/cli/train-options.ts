@@ -24,6 +24,7 @@ export interface TrainOptions
     CallbackOptions,
     ResumeOptions {
   out: string;
+  live?: boolean;
   report?: string;
 }
 
@@ -140,6 +141,13 @@ export function addTrainOptions(command: Command): Command {
       integer('--seed', 0, Number.MAX_SAFE_INTEGER),
       DEFAULTS.seed,
     )
+    .addOption(
+      new Option(
+        '--live',
+        'curves and confusions on a terminal from the first moment (default: once training takes seconds)',
+      ),
+    )
+    .option('--no-live', 'only the progress bar on a terminal')
     .option('--out <file>', 'where the model goes', text('--out', 'the name of a file'), 'mnist-model.safetensors');
   addReportOption(command);
   addDataOptions(command, DEFAULTS.dataset);

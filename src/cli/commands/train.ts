@@ -26,6 +26,7 @@ import { checkpointOf, type ResumedFrom, resumedOptions } from '../resume.js';
 import { scheduleText } from '../schedules.js';
 import { addTrainOptions, type TrainOptions } from '../train-options.js';
 import { planTraining, type TrainingPlan, validates } from '../training-plan.js';
+import { ConfusionWatch, imagesToWatch } from '../ui/confusion-watch.js';
 import { count, duration, loss, percent, plural } from '../ui/format.js';
 import { networkText } from '../ui/network.js';
 import { TrainingProgress } from '../ui/training.js';
@@ -159,10 +160,10 @@ function announce(
   if (fold) output.say(`Validating on part ${fold.fold} of ${fold.folds} of the training set, training on the others`);
 }
 
-/** Runs the epochs, showing the bar on a terminal and a line after each epoch everywhere. */
+/** Runs the epochs, showing on a terminal how far they are, and a line after each epoch everywhere. */
 async function runEpochs(
   { output, signal }: Context,
-  { validationSplit, out }: TrainOptions,
+  { validationSplit, out, live }: TrainOptions,
   {
     plan,
     model,
@@ -172,11 +173,15 @@ async function runEpochs(
     checkpoint,
   }: Pick<Setup, 'plan' | 'model' | 'train' | 'callbacks'> & { validation?: Dataset; checkpoint?: CheckpointOptions },
 ) {
-  const progress = new TrainingProgress(output);
+  const watch = new ConfusionWatch(
+    (inputs) => model.predict(inputs),
+    () => imagesToWatch(train, { validation, validationSplit }),
+  );
+  const progress = new TrainingProgress(output, { live, watch });
   const { epochs, batchSize } = plan;
   let epochsDone = 0;
   try {
-    return await model.fit(train, {
+    const history = await model.fit(train, {
       epochs,
       batchSize,
       validationSplit: validationSplit || undefined,
@@ -189,16 +194,20 @@ async function runEpochs(
       onEpochEnd: (result) => {
         epochsDone++;
         output.event({ event: 'epoch', ...result, epochs });
+        progress.endEpoch(result);
         output.say(epochLine(result, epochs));
       },
     });
+    await progress.finish();
+    return history;
   } catch (error) {
-    progress.stop();
-    if (error instanceof TrainingAbortedError) return error.history;
+    if (error instanceof TrainingAbortedError) {
+      await progress.finish();
+      return error.history;
+    }
+    await progress.stop();
     if (epochsDone > 0) await keepGoodWeights(error, model, plan, out, output);
     throw error;
-  } finally {
-    progress.stop();
   }
 }
 

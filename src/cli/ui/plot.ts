@@ -1,5 +1,6 @@
 import { plot } from 'simple-ascii-chart';
 import type { LearningRateSearch } from '../../index.js';
+import { roundNumbers } from './axis.js';
 
 /** Rows of the plot itself, and the columns that it takes at least and at most. */
 const HEIGHT = 12;
@@ -30,7 +31,7 @@ export function learningRatePlot(
     height: HEIGHT,
     yRange: [0, top],
     customXAxisTicks: decades(from, to),
-    customYAxisTicks: roundNumbers(top),
+    customYAxisTicks: roundNumbers(0, top),
     points: marks.map((each) => (color ? { ...each, color: 'ansiGreen' } : each)),
     xLabel: 'learning rate',
     formatter: (value, { axis }) => (axis === 'x' ? rateText(value) : String(Number(value.toPrecision(2)))),
@@ -44,13 +45,6 @@ function decades(from: number, to: number): number[] {
   // A rate that is a power of ten may miss it by a rounding.
   const [first, last] = [Math.ceil(from - 1e-9), Math.floor(to + 1e-9)];
   return last > first ? Array.from({ length: last - first + 1 }, (_, index) => first + index) : [from, to];
-}
-
-/** Two to five round numbers from 0 to `top`. */
-function roundNumbers(top: number): number[] {
-  const power = 10 ** Math.floor(Math.log10(top));
-  const distance = [power / 5, power / 2, power, power * 2].find((each) => top / each < 5)!;
-  return Array.from({ length: Math.floor(top / distance) + 1 }, (_, index) => index * distance);
 }
 
 /** 10 to the `exponent`: 1e-3, or 2.5e-3. */
