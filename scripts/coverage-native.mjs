@@ -26,7 +26,6 @@ const tests = [
   'tests/unit/addon-arguments.test.ts',
   'tests/unit/buffers.test.ts',
   'tests/unit/native-peak.test.ts',
-  'tests/unit/thread-budget.test.ts',
 ];
 const env = { ...process.env, MNIST_TRAIN_ADDON: join(build, 'Debug', 'mnist_train.node') };
 // kernels_test takes minutes with counters; what it runs, the comparisons with TypeScript run as well.
