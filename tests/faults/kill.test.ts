@@ -11,7 +11,7 @@ import { serve, smallDataset, startServer, temporaryFolder } from '../helpers/sm
  * Processes that are killed while they write: a file is the old one or the new one, whole, and the next who writes it takes
  * away what was left. `tests/embedding` kills trainings by the hundred and compares the weights that they end with.
  */
-const KILLS = 10;
+const KILLS = 6;
 /** A busy machine may let none of them come while a file is written: then there are more. */
 const goesOn = (kill: number, torn: number) => kill < KILLS || (torn === 0 && kill < 10 * KILLS);
 const random = new RandomStream(23, RandomPurpose.augment);
