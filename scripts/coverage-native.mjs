@@ -1,6 +1,6 @@
 // Which lines of C++ the tests run, for each instruction set: node scripts/coverage-native.mjs. Builds the addon with gcov's
-// counters into build-coverage, runs the native tests and, on each instruction set that this processor has, the tests that
-// compare it with TypeScript. Fails where a part has fewer covered than LEAST. Needs cmake and gcc with its gcov.
+// counters into build-coverage, and runs the native tests, which take every instruction set that this processor has, and the
+// tests of the addon. Fails where a part has fewer covered than LEAST. Needs cmake and gcc with its gcov.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
@@ -19,7 +19,6 @@ for (const path of readdirSync(build, { recursive: true, encoding: 'utf8' }))
 
 // Counters are written as a process ends: vitest's threads belong to one that does so, its forks are killed.
 const tests = [
-  'tests/parity',
   'tests/unit/sessions.test.ts',
   'tests/unit/runs.test.ts',
   'tests/unit/program-corpus.test.ts',
@@ -28,8 +27,7 @@ const tests = [
   'tests/unit/native-peak.test.ts',
 ];
 const env = { ...process.env, MNIST_TRAIN_ADDON: join(build, 'Debug', 'mnist_train.node') };
-// kernels_test takes minutes with counters; what it runs, the comparisons with TypeScript run as well.
-run('ctest', ['--test-dir', build, '--output-on-failure', '--exclude-regex', 'kernels_test']);
+run('ctest', ['--test-dir', build, '--output-on-failure'], { ...process.env, MNIST_TRAIN_QUICK_TESTS: '1' });
 run('npx', ['vitest', 'run', '--pool=threads', '--maxWorkers=2', '--reporter=dot', ...tests], env);
 
 const objects = join(build, 'CMakeFiles');
