@@ -2,7 +2,7 @@ import { defineConfig } from 'vitest/config';
 
 /**
  * Tests that change what belongs to their process (environment variables, mocks of modules, the budget of threads) or
- * measure it. They get a process for each file; the others share one for each worker, which takes a third less time.
+ * measure it. They get a process for each file; the others share one for each worker, which loads the sources once.
  */
 const ALONE = [
   'tests/cli/download-success.test.ts',

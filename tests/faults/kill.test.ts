@@ -9,7 +9,7 @@ import { serve, smallDataset, startServer, temporaryFolder } from '../helpers/sm
 
 /**
  * Processes that are killed while they write: a file is the old one or the new one, whole, and the next who writes it takes
- * away what was left. `tests/embedding` kills trainings by the hundred and compares the weights that they end with.
+ * away what was left. `tests/embedding` kills trainings and compares the weights that they end with.
  */
 const KILLS = 6;
 /** A busy machine may let none of them come while a file is written: then there are more. */

@@ -1,18 +1,12 @@
-import type { ExplainedLayer, ExplainedNeuron, Explanation } from '../../index.js';
-import {
-  describedLayers,
-  feedsClasses,
-  feedsText,
-  rangeText,
-  strongestText,
-  unitName,
-} from '../../report/explanation/layer-words.js';
-import { pixelSums, plainNumber, signedNumber } from '../../report/explanation/numbers.js';
+import type { ExplainedLayer, Explanation } from '../../index.js';
+import { describedLayers, rangeText, strongestText } from '../../report/explanation/layer-words.js';
+import { neuronFields } from '../../report/explanation/neuron-fields.js';
+import { plainNumber } from '../../report/explanation/numbers.js';
 import type { ExplanationSubject } from '../../report/explanation/subject.js';
 import type { Screen } from './explanation.js';
 import { percent } from './format.js';
 import { wrapped } from './prose.js';
-import { bar, type Column, table } from './tables.js';
+import { bar, table } from './tables.js';
 
 const BAR = 24;
 
@@ -30,31 +24,11 @@ export function layerLines(subject: ExplanationSubject, width: number, screen: S
   });
 }
 
-interface Field {
-  column: Column;
-  text(neuron: ExplainedNeuron): string;
-}
-
 function neuronTable(explanation: Explanation, layer: ExplainedLayer): string {
-  const { type, shape, neurons } = layer;
-  const [first] = neurons;
-  const fields: Field[] = [{ column: { title: unitName(type, shape) }, text: ({ unit }) => String(unit) }];
-  const add = (title: string, text: Field['text'], align?: 'left') => fields.push({ column: { title, align }, text });
-  if (first.place) add('strongest at', ({ place }) => `row ${place!.row} column ${place!.column}`);
-  if (first.pixels) {
-    add('pixels for', ({ pixels }) => signedNumber(pixelSums(pixels!).plus));
-    add('against', ({ pixels }) => signedNumber(pixelSums(pixels!).minus));
-  }
-  add('bias', ({ bias }) => signedNumber(bias!));
-  add('sum', ({ weightedSum }) => plainNumber(weightedSum!));
-  add('output', ({ activation }) => plainNumber(activation));
-  if (first.feeds) {
-    const title = feedsClasses(explanation, layer) ? 'does most for or against' : 'does most for neurons';
-    add(title, (neuron) => feedsText(explanation, layer, neuron), 'left');
-  }
+  const fields = neuronFields(explanation, layer);
   return table(
-    fields.map(({ column }) => column),
-    neurons.map((neuron) => fields.map(({ text }) => text(neuron))),
+    fields.map(({ short, isNumber }) => ({ title: short, align: isNumber ? 'right' : 'left' })),
+    layer.neurons.map((neuron) => fields.map(({ text }) => text(neuron))),
   );
 }
 

@@ -1,12 +1,13 @@
 import type { ExplainedLayer, ExplainedNeuron, Explanation } from '../../model/explain/explanation.js';
 import { pngDataUri } from '../../pictures/encode-png.js';
 import { signedPicture } from '../../pictures/picture.js';
-import { type Column, dataTable, figure, picture } from '../elements.js';
+import { dataTable, figure, picture } from '../elements.js';
 import { html, type Markup, type Part } from '../html.js';
 import { formatNumber } from '../numbers.js';
 import type { Section } from '../page.js';
-import { describedLayers, feedsClasses, feedsText, rangeText, strongestText, unitName } from './layer-words.js';
-import { pixelSums, plainNumber, signedNumber } from './numbers.js';
+import { describedLayers, rangeText, strongestText, unitName } from './layer-words.js';
+import { neuronFields } from './neuron-fields.js';
+import { plainNumber } from './numbers.js';
 import { capitalized, type ExplanationSubject } from './subject.js';
 
 /** Pixels across, about, of each picture on the page. */
@@ -38,33 +39,17 @@ function details({ explanation, size }: ExplanationSubject, layer: ExplainedLaye
   return [neuronTable(explanation, layer), first.pixels && neuronPictures(layer.neurons, size)];
 }
 
-interface Field {
-  column: Column;
-  text(neuron: ExplainedNeuron): string;
-}
-
 function neuronTable(explanation: Explanation, layer: ExplainedLayer): Markup {
   const { type, shape, neurons } = layer;
-  const [first] = neurons;
+  const fields = neuronFields(explanation, layer);
   const name = unitName(type, shape);
-  const fields: Field[] = [{ column: { title: capitalized(name) }, text: ({ unit }) => String(unit) }];
-  const add = (title: string, text: Field['text'], align: Column['align'] = 'number') =>
-    fields.push({ column: { title, align }, text });
-  if (first.place) add('Strongest at', ({ place }) => `row ${place!.row} column ${place!.column}`);
-  if (first.pixels) {
-    add('Pixels for', ({ pixels }) => signedNumber(pixelSums(pixels!).plus));
-    add('Pixels against', ({ pixels }) => signedNumber(pixelSums(pixels!).minus));
-  }
-  add('Bias', ({ bias }) => signedNumber(bias!));
-  add('Weighted sum', ({ weightedSum }) => plainNumber(weightedSum!));
-  add('Output', ({ activation }) => plainNumber(activation));
-  if (first.feeds) {
-    const title = feedsClasses(explanation, layer) ? 'Does most for or against' : 'Does most for or against neurons';
-    add(title, (neuron) => feedsText(explanation, layer, neuron), 'text');
-  }
   return dataTable({
     caption: `The strongest ${name}s of layer ${layer.layer}. The weighted sum includes the bias; the output is what the activation makes of it.`,
-    columns: fields.map(({ column }) => column),
+    columns: fields.map(({ title, isNumber }, index) => ({
+      title: capitalized(title),
+      // The first heads its row.
+      align: isNumber && index > 0 ? 'number' : 'text',
+    })),
     rows: neurons.map((neuron) => fields.map(({ text }) => text(neuron))),
   });
 }
