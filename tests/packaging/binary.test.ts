@@ -41,4 +41,23 @@ describe.runIf(process.platform === 'linux')('the compiled addon', () => {
     const exported = tool('nm', '-D', '--defined-only', addon).map((line) => line.split(' ').at(-1));
     expect(exported.filter(Boolean).sort()).toEqual(['napi_register_module_v1', 'node_api_module_get_api_version_v1']);
   });
+
+  it('asks for no library that Node.js has not loaded', () => {
+    const libraries = tool('readelf', '-d', join(release, 'mnist_train.node'))
+      .map((line) => line.match(/NEEDED.*\[(.+?)\.so/)?.[1])
+      .filter((name) => name !== undefined);
+    const ofNode = [
+      'libstdc++',
+      'libgcc_s',
+      'libm',
+      'libdl',
+      'libpthread',
+      'libc',
+      'libc.musl-x86_64',
+      'ld-linux-x86-64',
+      'ld-linux-aarch64',
+    ];
+    expect(libraries).toContain('libstdc++');
+    expect(libraries.filter((name) => !ofNode.includes(name))).toEqual([]);
+  });
 });
