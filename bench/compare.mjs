@@ -13,7 +13,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs, promisify } from 'node:util';
-import { table } from '../dist/cli/ui/tables.js';
+import { table } from '../build-ts/cli/ui/tables.js';
 import { isConvolutional } from './peers/networks.mjs';
 
 const execute = promisify(execFile);

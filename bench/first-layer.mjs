@@ -7,15 +7,15 @@
 // Data: MNIST and Fashion-MNIST where they are on this machine (DIR or the cache, see README.md beside this file), and
 // noise without a zero, where looking for zeros can only cost.
 import { parseArgs } from 'node:util';
-import { createNativeBackend } from '../dist/backends/native/backend.js';
-import { requireAddon } from '../dist/backends/native/load.js';
-import { nativeInstructionSets } from '../dist/backends/native/machine.js';
-import { median } from '../dist/cli/bench/measure.js';
-import { duration } from '../dist/cli/ui/format.js';
-import { loadDataset } from '../dist/data/load.js';
-import { atOnce } from '../dist/pieces.js';
-import { ProgramBuilder } from '../dist/program/builder.js';
-import { fuseProgram } from '../dist/program/fuse.js';
+import { createNativeBackend } from '../build-ts/backends/native/backend.js';
+import { requireAddon } from '../build-ts/backends/native/load.js';
+import { nativeInstructionSets } from '../build-ts/backends/native/machine.js';
+import { median } from '../build-ts/cli/bench/measure.js';
+import { duration } from '../build-ts/cli/ui/format.js';
+import { loadDataset } from '../build-ts/data/load.js';
+import { atOnce } from '../build-ts/pieces.js';
+import { ProgramBuilder } from '../build-ts/program/builder.js';
+import { fuseProgram } from '../build-ts/program/fuse.js';
 
 const SAMPLES = 12_800;
 const INPUTS = 784;

@@ -1,9 +1,9 @@
 // Cases of kernels.mjs: single operations of convolutional networks, pooled layers of digits and behind them as recipes have
 // them, and what stands between layers.
-import { syntheticImages } from '../dist/cli/bench/data.js';
-import { ramp } from '../dist/cli/bench/matmul.js';
-import { windowsOf } from '../dist/layers/windows.js';
-import { partsOf } from '../dist/program/ops.js';
+import { syntheticImages } from '../build-ts/cli/bench/data.js';
+import { ramp } from '../build-ts/cli/bench/matmul.js';
+import { windowsOf } from '../build-ts/layers/windows.js';
+import { partsOf } from '../build-ts/program/ops.js';
 
 export function imageCases(rows) {
   const first = { image: [28, 28, 1], kernel: 5, filters: 24, pool: true };

@@ -4,15 +4,15 @@
 //   npm run bench                       all of them
 //   npm run bench -- adam               those with "adam" in their name
 import { Bench } from 'tinybench';
-import { createNativeBackend } from '../dist/backends/native/backend.js';
-import { requireAddon } from '../dist/backends/native/load.js';
-import { nativeInstructionSets } from '../dist/backends/native/machine.js';
-import { selectBackend } from '../dist/backends/select.js';
-import { syntheticImages } from '../dist/cli/bench/data.js';
-import { ramp } from '../dist/cli/bench/matmul.js';
-import { duration } from '../dist/cli/ui/format.js';
-import { atOnce } from '../dist/pieces.js';
-import { ProgramBuilder } from '../dist/program/builder.js';
+import { createNativeBackend } from '../build-ts/backends/native/backend.js';
+import { requireAddon } from '../build-ts/backends/native/load.js';
+import { nativeInstructionSets } from '../build-ts/backends/native/machine.js';
+import { selectBackend } from '../build-ts/backends/select.js';
+import { syntheticImages } from '../build-ts/cli/bench/data.js';
+import { ramp } from '../build-ts/cli/bench/matmul.js';
+import { duration } from '../build-ts/cli/ui/format.js';
+import { atOnce } from '../build-ts/pieces.js';
+import { ProgramBuilder } from '../build-ts/program/builder.js';
 import { imageCases } from './image-cases.mjs';
 
 const ROWS = 128;

@@ -2,7 +2,7 @@
 //   node bench/optimizers.mjs [rounds, default 9] [threads, default 1]
 // Takes MNIST where the cache has it (npx mnist-train download), else made-up images with as many zeros.
 
-import { table } from '../dist/cli/ui/tables.js';
+import { table } from '../build-ts/cli/ui/tables.js';
 import {
   adagrad,
   adam,
@@ -14,7 +14,7 @@ import {
   rmsprop,
   sequential,
   sgd,
-} from '../dist/index.js';
+} from '../build-ts/index.js';
 
 const [rounds = 9, threads = 1] = process.argv.slice(2).map(Number);
 const learningRate = 1e-4;

@@ -1,6 +1,6 @@
 // Memory of a fit that reads a stream: node bench/stream-memory.mjs [megabytes of the stream, default 2000]
-import { batches, dense, recipes, sequential } from '../dist/index.js';
-import { planMemory } from '../dist/program/plan.js';
+import { batches, dense, recipes, sequential } from '../build-ts/index.js';
+import { planMemory } from '../build-ts/program/plan.js';
 
 const MEGABYTE = 1e6;
 const streamBytes = Number(process.argv[2] ?? 2000) * MEGABYTE;

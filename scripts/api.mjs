@@ -40,7 +40,7 @@ function extract(entry, options, localBuild = true) {
   const config = ExtractorConfig.prepare({
     configObject: {
       projectFolder: root,
-      mainEntryPointFilePath: join(root, 'dist', `${entry}.d.ts`),
+      mainEntryPointFilePath: join(root, 'build-ts', `${entry}.d.ts`),
       compiler: { tsconfigFilePath: join(root, 'tsconfig.build.json') },
       apiReport: { enabled: false },
       docModel: { enabled: false },

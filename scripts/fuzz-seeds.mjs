@@ -2,13 +2,13 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-const dist = (file) => import(new URL(`../dist/${file}`, import.meta.url));
-const api = await dist('index.js');
-const { encodeProgram } = await dist('backends/native/encode.js');
-const { resolveAugmentation } = await dist('model/augmentation.js');
-const { lowerModel } = await dist('model/lower.js');
-const { buildStack } = await dist('model/stack.js');
-const { planMemory } = await dist('program/plan.js');
+const built = (file) => import(new URL(`../build-ts/${file}`, import.meta.url));
+const api = await built('index.js');
+const { encodeProgram } = await built('backends/native/encode.js');
+const { resolveAugmentation } = await built('model/augmentation.js');
+const { lowerModel } = await built('model/lower.js');
+const { buildStack } = await built('model/stack.js');
+const { planMemory } = await built('program/plan.js');
 
 const { activation, averagePooling2d, batchNormalization, conv2d, dense, dropout, flatten } = api;
 const { globalAveragePooling2d, maxPooling2d, residual, softmax } = api;

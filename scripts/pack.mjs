@@ -8,9 +8,9 @@
 // The published manifest is not the repository's: it has no scripts and no development, and it names the platforms'
 // packages, which npm could not find while they are not published.
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join, relative, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { decode, encode } from '@jridgewell/sourcemap-codec';
 import { ENTRIES, rollUp } from './api.mjs';
@@ -93,15 +93,12 @@ function packMain(out) {
   const stage = mkdtempSync(join(tmpdir(), 'mnist-train-pack-'));
   try {
     const [{ files }] = JSON.parse(npm(['pack', '--dry-run', '--json', '--ignore-scripts'], root));
-    for (const { path } of files.filter(({ path }) => !/^dist\/.*\.d\.ts$/.test(path))) {
+    for (const { path } of files) {
       mkdirSync(dirname(join(stage, path)), { recursive: true });
       cpSync(join(root, path), join(stage, path));
+      if (path.endsWith('.js.map')) keepLines(join(stage, path));
     }
-    const dist = join(stage, 'dist');
-    stripComments(dist);
-    for (const path of readdirSync(dist, { recursive: true, encoding: 'utf8' }))
-      if (path.endsWith('.js.map')) keepLines(dist, path);
-    for (const entry of ENTRIES) rollUp(entry, dist);
+    for (const entry of ENTRIES) rollUp(entry, join(stage, 'dist'));
     const { scripts, devDependencies, allowScripts, ...published } = manifest;
     const packages = platforms.map(({ name }) => [`@mnist-train/${name}`, manifest.version]);
     writeManifest(stage, { ...published, ...common(), optionalDependencies: Object.fromEntries(packages) });
@@ -111,22 +108,12 @@ function packMain(out) {
   }
 }
 
-/** Stack traces name lines: without columns a source map is a fourth as long. */
-function keepLines(dist, path) {
-  const file = join(dist, path);
-  const map = JSON.parse(readFileSync(file, 'utf8'));
-  const source = join('..', 'src', path.replace(/\.js\.map$/, '.ts'));
-  const sources = [relative(dirname(path), source).replaceAll('\\', '/')];
-  const lines = decode(map.mappings).map((segments) => segments.filter((segment) => segment.length > 1).slice(0, 1));
+/** Stack traces name lines: without columns, and without the sources, a source map is a tenth as long. */
+function keepLines(file) {
+  const { version, file: name, sources, mappings } = JSON.parse(readFileSync(file, 'utf8'));
+  const lines = decode(mappings).map((segments) => segments.filter((segment) => segment.length > 1).slice(0, 1));
   const firsts = lines.map((segments) => segments.map(([, source, line]) => [0, source, line, 0]));
-  writeFileSync(file, JSON.stringify({ ...map, sources, names: [], mappings: encode(firsts) }));
-}
-
-/** Documentation is in the types. JavaScript goes without it, and source maps without the sources: half the package. */
-function stripComments(dist) {
-  const options = ['--removeComments', '--inlineSources', 'false', '--declaration', 'false', '--outDir', dist];
-  const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
-  execFileSync(process.execPath, [tsc, '-p', 'tsconfig.build.json', ...options], { cwd: root, stdio: 'inherit' });
+  writeFileSync(file, JSON.stringify({ version, file: name, sources, names: [], mappings: encode(firsts) }));
 }
 
 function writeManifest(folder, content) {

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { CommanderError } from 'commander';
 import { fileError } from '../files.js';
+import { packageFile } from '../location.js';
 import { Run } from './context.js';
 import { checkCommand, createProgram, helpFor } from './program.js';
 import { errorLine, isUsageError } from './usage.js';
@@ -31,7 +32,7 @@ process.exitCode = outputFailed ? 1 : status;
 
 /** Runs the command line and returns the exit status. Every failure ends as one line on stderr. */
 async function main(words: string[]): Promise<number> {
-  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
+  const { version } = JSON.parse(readFileSync(packageFile('package.json'), 'utf8'));
   run.version = version;
   try {
     checkCommand(words);

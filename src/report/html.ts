@@ -34,10 +34,14 @@ export const trusted = (text: string): Markup => new Markup(text);
 /** HTML with a chart in it. */
 export const withChart = (markup: Markup): Markup => new Markup(String(markup), true);
 
+/** A script of the program's own; `attributes` begin with a space. It is no `html`: bundlers rewrite templates with its end. */
+export const scriptElement = (text: string, attributes = ''): Markup =>
+  trusted(`<script${attributes}>${text}</script>`);
+
 /** Data for a script of the page, which is no script itself. A `<` in a text cannot end it. */
 export function jsonBlock(className: string, value: JsonValue): Markup {
   const json = JSON.stringify(value).replaceAll('<', '\\u003c');
-  return html`<script type="application/json" class="${className}">${trusted(json)}</script>`;
+  return scriptElement(json, ` type="application/json" class="${textOf(className)}"`);
 }
 
 const ENTITIES: Readonly<Record<string, string>> = {

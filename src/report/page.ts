@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { html, type Markup, type Part, trusted } from './html.js';
+import { codeFile } from '../location.js';
+import { html, type Markup, type Part, scriptElement, trusted } from './html.js';
 
 export interface Section {
   /** Its place in links: a word of small letters and dashes. */
@@ -50,7 +51,7 @@ ${styles.map((text) => html`<style>${trusted(text)}</style>\n`)}
 </head>
 <body>
 ${content}
-${used.map((text) => html`<script>${trusted(text)}</script>\n`)}
+${used.map((text) => html`${scriptElement(text)}\n`)}
 </body>
 </html>
 `);
@@ -90,10 +91,8 @@ let read: Assets | undefined;
 
 function assets(): Assets {
   read ??= {
-    styles: [require.resolve('uplot/dist/uPlot.min.css'), new URL('page/report.css', import.meta.url)].map(readText),
-    scripts: [require.resolve('uplot/dist/uPlot.iife.min.js'), new URL('page/report.js', import.meta.url)].map(
-      readText,
-    ),
+    styles: [require.resolve('uplot/dist/uPlot.min.css'), codeFile('report/page/report.css')].map(readText),
+    scripts: [require.resolve('uplot/dist/uPlot.iife.min.js'), codeFile('report/page/report.js')].map(readText),
   };
   return read;
 }

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { Worker } from 'node:worker_threads';
 import { pixelsInHeader } from '../data/png.js';
+import { codeFile } from '../location.js';
 import { HttpError } from './http-error.js';
 import {
   type BodyKind,
@@ -111,7 +112,7 @@ export class Decoder {
   }
 
   #start(): Worker {
-    const { workerFile = new URL('decode-worker.js', import.meta.url), bodyLimit } = this.#options;
+    const { workerFile = codeFile('server/decode-worker.js'), bodyLimit } = this.#options;
     const worker = new Worker(workerFile, { resourceLimits: { maxOldGenerationSizeMb: memoryFor(bodyLimit) } });
     let failure: Error | undefined;
     worker.on('message', (answer: DecodeAnswer) => {

@@ -5,6 +5,7 @@ import type { FastifyPluginCallback } from 'fastify';
 import { importPicture, MNIST_SIZE } from '../data/image.js';
 import { MnistTrainError } from '../errors.js';
 import type { Predictor } from '../index.js';
+import { codeFile } from '../location.js';
 import { sizeOf } from '../program/program.js';
 import { HttpError } from './http-error.js';
 
@@ -64,7 +65,7 @@ interface File {
  * that the network saw, its outputs and those of every layer. `GET /weights/LAYER/NEURON`: see `neuronWeights`.
  */
 export const pageRoutes: FastifyPluginCallback<PageRoutesOptions> = (server, { model }, done) => {
-  const files = readFiles(new URL('page/', import.meta.url));
+  const files = readFiles(codeFile('server/page/'));
   const identityOf = identities();
   server.removeAllContentTypeParsers();
   server.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, parsed) => parsed(null, body));

@@ -19,9 +19,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { readIdxFile } from '../../dist/data/idx.js';
-import { adam, conv2d, dense, maxPooling2d, sequential } from '../../dist/index.js';
-import { RandomPurpose, shuffle } from '../../dist/random.js';
+import { readIdxFile } from '../../build-ts/data/idx.js';
+import { adam, conv2d, dense, maxPooling2d, sequential } from '../../build-ts/index.js';
+import { RandomPurpose, shuffle } from '../../build-ts/random.js';
 
 const SEED = 42;
 const BATCH_SIZE = 128;

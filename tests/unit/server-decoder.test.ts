@@ -201,7 +201,7 @@ describe('the thread', () => {
     const script = join(folder, 'decode.mjs');
     writeFileSync(
       script,
-      `import { Decoder } from ${JSON.stringify(new URL('decoder.js', DECODE_WORKER))};
+      `import { Decoder } from ${JSON.stringify(new URL('../../build-ts/server/decoder.js', import.meta.url))};
       const decoder = new Decoder({ bodyLimit: 1e6, timeoutMilliseconds: 60_000 });
       const body = Buffer.from(JSON.stringify({ images: Array(20).fill(Array(784).fill(7)) }));
       const alive = setInterval(() => {}, 1000);

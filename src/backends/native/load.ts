@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { MnistTrainError } from '../../errors.js';
+import { packageFile } from '../../location.js';
 import type { NativeAddon } from './addon.js';
 
 /** One place where the addon was looked for, and what came of it. */
@@ -23,8 +24,7 @@ export interface LoadResult {
 }
 
 const require = createRequire(import.meta.url);
-// From src/backends/native and dist/backends/native alike.
-const packageRoot = join(dirname(fileURLToPath(import.meta.url)), '..', '..', '..');
+const packageRoot = fileURLToPath(packageFile(''));
 const { version: packageVersion } = require(join(packageRoot, 'package.json')) as { version: string };
 
 /** The path of an addon file to use instead of all others; for tests and for trying a build. */

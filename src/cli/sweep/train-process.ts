@@ -3,10 +3,11 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { MnistTrainError } from '../../errors.js';
+import { packageFile } from '../../location.js';
 import type { CliEvent } from '../events.js';
 import type { Outcome } from './run.js';
 
-const CLI = fileURLToPath(new URL('../../../bin/mnist-train.js', import.meta.url));
+const CLI = fileURLToPath(packageFile('bin/mnist-train.js'));
 /** A training that a signal stops saves its model first. Nobody wants it: after this time it has to go. */
 const GRACE_MILLISECONDS = 3000;
 /** More of stderr than an error line can be. */
