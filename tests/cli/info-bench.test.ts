@@ -140,7 +140,7 @@ describe('bench', () => {
   });
 
   it('--recipes trains every recipe with the seeds asked for', async () => {
-    const data = writeDataset(join(workspace.folder, 'data'));
+    const data = writeDataset(join(workspace.folder, 'data'), 130, 40);
     const args = ['bench', '--recipes', '--seeds', '2', '--data-dir', data];
     const events = eventsOf(await runCli([...args, '--json'], { cwd }));
     expect(events.map(({ event, name }) => [event, name])).toEqual(RECIPE_NAMES.map((name) => ['recipe', name]));

