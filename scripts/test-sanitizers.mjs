@@ -29,7 +29,7 @@ if (!(Number(terminations) > 0)) throw new Error(`Expected a number of terminati
 const THREADED = [
   [['terminations.mjs', terminations, quick ? '4' : '8'], 0],
   [['workers.mjs'], 0],
-  [['budget.mjs', '4', '2', quick ? '3' : '50'], 0],
+  [['budget.mjs', '4', '2', quick ? '1' : '50'], 0],
   [['event-loop.mjs'], 0],
   [['exit.mjs', 'exit'], 7],
   [['exit.mjs', 'throw'], 1],
@@ -37,7 +37,7 @@ const THREADED = [
 ];
 const MEMORY = [
   [['churn.mjs', ...(quick ? ['5', '20'] : [])], 0, ['--expose-gc']],
-  [['disposed.mjs'], 0, ['--expose-gc']],
+  [['disposed.mjs', ...(quick ? ['6'] : [])], 0, ['--expose-gc']],
 ];
 
 /** What each lane must say of the bugs of native/tests/injected_bugs.cc: `native` ones by themselves, `addon` in node. */

