@@ -32,10 +32,10 @@ async function run(args: string[], killAfter: number | null): Promise<{ killed: 
 
 describe('a model in a process that is killed at random moments ends with the weights of a run in peace', () => {
   it.each([
-    ['dense', 'native', 30, 250],
-    ['dense', 'js', 10, 400],
-    ['convolutional', 'native', 10, 250],
-    ['convolutional', 'js', 10, 400],
+    ['dense', 'native', 16, 250],
+    ['dense', 'js', 8, 400],
+    ['convolutional', 'native', 8, 250],
+    ['convolutional', 'js', 8, 400],
   ])(
     '%s, %s: %i times',
     async (kind, backend, least, longest) => {
