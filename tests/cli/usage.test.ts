@@ -91,11 +91,11 @@ describe('wrong usage', () => {
     expect(readdirSync(cwd)).toEqual(['folder']);
   });
 
-  it('shows the stack with --verbose only', async () => {
+  it('shows the stack, in lines of the sources, with --verbose only', async () => {
     const result = await runCli(['evaluate', 'missing.safetensors', '--verbose'], { cwd });
     expect(result.status).toBe(1);
     expect(result.stderr).toMatch(/^mnist-train: .*missing\.safetensors/);
-    expect(result.stderr).toMatch(/\n {4}at .*\(file:/);
+    expect(result.stderr).toMatch(/\n {4}at async evaluate \(.*src\/cli\/commands\/evaluate\.ts:\d+/);
   });
 });
 
