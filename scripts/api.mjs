@@ -7,11 +7,9 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { CompilerState, Extractor, ExtractorConfig } from '@microsoft/api-extractor';
+import { ENTRIES } from './entries.mjs';
 
 const root = resolve(import.meta.dirname, '..');
-
-/** Of the package's `exports`. */
-export const ENTRIES = ['index', 'kernels'];
 
 /** Writes `<entry>.d.ts` into a folder. */
 export function rollUp(entry, folder) {

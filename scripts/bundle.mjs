@@ -8,12 +8,11 @@ import { isBuiltin } from 'node:module';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { rolldown } from 'rolldown';
+import { ENTRIES } from './entries.mjs';
 
 const root = resolve(import.meta.dirname, '..');
 const modules = join(root, 'build-ts');
 const dist = join(root, 'dist');
-/** Of the package's `exports`. */
-const PUBLIC = ['index', 'kernels'];
 /** What is started by its path: bin/mnist-train.js, src/server/decoder.ts. */
 const STARTED = ['cli/main', 'server/decode-worker'];
 /** What browsers get, as it stands. */
@@ -22,7 +21,7 @@ const PAGES = ['report/page', 'server/page'];
 const { values } = parseArgs({ options: { declarations: { type: 'boolean', default: false } } });
 
 const bundle = await rolldown({
-  input: Object.fromEntries([...PUBLIC, ...STARTED].map((name) => [name, join(modules, `${name}.js`)])),
+  input: Object.fromEntries([...ENTRIES, ...STARTED].map((name) => [name, join(modules, `${name}.js`)])),
   cwd: modules,
   platform: 'node',
   external: /^[^./]/,
@@ -43,7 +42,7 @@ const { output } = await bundle.write({
 });
 checkImports(output);
 for (const page of PAGES) cpSync(join(root, 'src', page), join(dist, page), { recursive: true });
-for (const name of PUBLIC) {
+for (const name of ENTRIES) {
   if (values.declarations) (await import('./api.mjs')).rollUp(name, dist);
   else writeFileSync(join(dist, `${name}.d.ts`), `export * from '../build-ts/${name}.js';\n`);
 }

@@ -2,8 +2,7 @@ import { existsSync } from 'node:fs';
 import { MnistTrainError } from './errors.js';
 
 /**
- * Where the package's own files are. A published package holds modules in bundles (scripts/pack.mjs): none of them may look
- * beside itself.
+ * Where the package's own files are. In `dist/` modules lie in bundles (scripts/bundle.mjs): none of them may look beside itself.
  */
 
 let code: URL | undefined;

